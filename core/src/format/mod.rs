@@ -1,0 +1,48 @@
+//! Formats: one reader per format, each a pure function from bytes to a description and to
+//! findings.
+//!
+//! A reader here never decides, never executes, and never allocates unless asked to. It says
+//! what is there and what is odd about it; the score decides.
+
+/// Makes an enum of oddities from one table: variant, scoring rule, stable id, sentence.
+macro_rules! anomaly_kinds {
+    (
+        $(#[$about:meta])*
+        pub enum $name:ident;
+        $($variant:ident, $rule:ident, $id:literal, $message:literal;)+
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(#[doc = concat!("`", $id, "`: ", $message, ".")] $variant,)+
+        }
+
+        impl $name {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The scoring rule that the kind hits.
+            pub const fn rule(self) -> $crate::score::Rule {
+                match self { $(Self::$variant => $crate::score::Rule::$rule,)+ }
+            }
+
+            /// The kind's own stable id.
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$variant => $id,)+ }
+            }
+
+            /// One sentence, lower case: what the readers would disagree about.
+            pub const fn message(self) -> &'static str {
+                match self { $(Self::$variant => $message,)+ }
+            }
+        }
+    };
+}
+
+pub mod detect;
+pub mod tar;
+pub mod torch_legacy;
+pub mod torch_tar;
+pub mod torch_zip;
+pub mod zip;

@@ -1,0 +1,564 @@
+//! The audit domain: what the opcodes mean for values that are never built.
+
+use core::convert::Infallible;
+
+use super::Options;
+use super::facts::is_never_text;
+use super::joblib::{RawArray, Wrapper};
+use super::sink::{Detail, Finding, ImportSeen, Literal, Sink};
+use super::value::{Container, Import, Item, NO_IMPORT, Value, Weight};
+use crate::limits::PICKLE_NAME_BYTES;
+use crate::pickle::decode::{Arg, Instruction};
+use crate::pickle::kind::{Kind, KindSet, Shape};
+use crate::pickle::machine::{Arguments, Domain, Fault};
+use crate::pickle::opcode::Opcode;
+use crate::pickle::store::Store;
+use crate::pickle::text::{Encoding, Radix, is_plain_float, number, unquote};
+use crate::rules::{AllowedGlobal, Class, judge};
+use crate::score::Rule;
+
+/// A class of a TorchScript archive's own code: nothing is imported for it.
+static SCRIPT_CLASS: AllowedGlobal =
+    unrestricted(Kind::Class, "the archive's own code defines it; the unpickler imports nothing");
+
+/// A global that the caller's policy allows.
+static POLICY_GLOBAL: AllowedGlobal = unrestricted(Kind::Class, "the policy allows it");
+
+const ANY: KindSet = KindSet(u32::MAX);
+
+/// The longest module or name that is compared whole.
+const NAME_BYTES: usize = PICKLE_NAME_BYTES as usize;
+
+const fn unrestricted(kind: Kind, why: &'static str) -> AllowedGlobal {
+    AllowedGlobal {
+        module: "",
+        name: "",
+        kind,
+        call: Some(Shape { required: 0, args: &[], rest: Some(ANY) }),
+        build: Some(ANY),
+        gives: Kind::Object,
+        items: true,
+        why,
+        source: "",
+    }
+}
+
+/// Values of the audit, the imports so far, and the sink that hears of them.
+pub(super) struct AuditDomain<'a, 'm, S, I, C> {
+    pub(super) stream: &'a [u8],
+    pub(super) options: &'m Options<'m>,
+    pub(super) imports: &'m mut I,
+    pub(super) containers: &'m mut C,
+    pub(super) sink: &'m mut S,
+    protocol: u8,
+    /// The state of the joblib array wrapper that is being filled.
+    pub(super) wrapper: Option<Wrapper>,
+    /// How joblib reads on behind the `BUILD` that was just executed.
+    pub(super) raw: Option<RawArray>,
+    /// Whether the stream has named joblib's array wrapper.
+    pub(super) joblib: bool,
+    /// Whether this is a pickle inside a joblib dump, which joblib reads with `pickle.load`.
+    embedded: bool,
+    /// Whether the stream runs out of what can be judged.
+    pub(super) halted: bool,
+}
+
+type Out<V> = Result<V, Infallible>;
+
+impl<'a, 'm, S, I, C> AuditDomain<'a, 'm, S, I, C>
+where
+    S: Sink,
+    I: Store<Import>,
+    C: Store<Container>,
+{
+    pub(super) fn new(
+        stream: &'a [u8],
+        options: &'m Options<'m>,
+        imports: &'m mut I,
+        containers: &'m mut C,
+        sink: &'m mut S,
+    ) -> Self {
+        imports.truncate(0);
+        containers.truncate(0);
+        Self {
+            stream,
+            options,
+            imports,
+            containers,
+            sink,
+            protocol: 0,
+            wrapper: None,
+            raw: None,
+            joblib: false,
+            embedded: false,
+            halted: false,
+        }
+    }
+
+    pub(super) const fn set_embedded(&mut self, embedded: bool) {
+        self.embedded = embedded;
+    }
+
+    pub(super) const fn set_protocol(&mut self, protocol: u8) {
+        self.protocol = protocol;
+    }
+
+    /// What joblib reads behind the instruction that was just executed, if anything.
+    pub(super) const fn take_raw(&mut self) -> Option<RawArray> {
+        self.raw.take()
+    }
+
+    pub(super) const fn joblib(&self) -> bool {
+        self.joblib
+    }
+
+    pub(super) const fn halted(&self) -> bool {
+        self.halted
+    }
+
+    pub(super) fn find(&mut self, rule: Rule, offset: u64, detail: Detail<'_>) {
+        self.sink.finding(Finding { rule, offset, detail });
+    }
+
+    /// A name that Python's unpickler would import from a line that the end of input cuts.
+    pub(super) fn cut_global(&mut self, at: &Instruction<'a>, module: &'a [u8], name: &'a [u8]) {
+        let Ok(_) = self.global(at, module, name);
+    }
+
+    fn unresolvable(&mut self, at: &Instruction<'_>, why: &'static str) -> Value {
+        self.find(Rule::PickleGlobalUnresolvable, at.offset, Detail::Text(why));
+        Value::Plain(Kind::Unknown)
+    }
+
+    fn import(&mut self, at: &Instruction<'_>, module: &str, name: &str) -> Value {
+        let mut judgement = judge(module, name, self.protocol < 3);
+        if judgement.class == Class::Unknown {
+            if self.options.torchscript && is_script_class(module) {
+                judgement.class = Class::Allowed(&SCRIPT_CLASS);
+                judgement.dotted = false;
+            } else if self.options.allows(module, name) {
+                judgement.class = Class::Allowed(&POLICY_GLOBAL);
+                judgement.dotted = false;
+            }
+        }
+        let index = u32::try_from(self.imports.len()).unwrap_or(NO_IMPORT);
+        let import = Import { class: judgement.class, offset: at.offset };
+        if self.imports.push(import).is_err() {
+            self.halted = true;
+            let why = "more globals than the limit; the rest could not be judged";
+            self.find(Rule::PickleLimit, at.offset, Detail::Text(why));
+        }
+        self.sink.import(&ImportSeen {
+            offset: at.offset,
+            opcode: at.opcode,
+            module,
+            name,
+            judgement,
+        });
+        match judgement.class {
+            Class::Allowed(entry) => {
+                self.joblib |= super::is_joblib_wrapper(Class::Allowed(entry));
+            }
+            Class::Dangerous(_) => {
+                self.find(Rule::PickleGlobalDangerous, at.offset, Detail::Import(index));
+            }
+            Class::Unknown => {
+                self.find(Rule::PickleGlobalUnknown, at.offset, Detail::Import(index));
+            }
+        }
+        if judgement.dotted {
+            self.find(Rule::PickleGlobalDotted, at.offset, Detail::Import(index));
+        }
+        Value::Import(index)
+    }
+
+    pub(super) fn entry(&self, import: u32) -> Option<Class> {
+        let index = usize::try_from(import).ok()?;
+        self.imports.get(index).map(|import| import.class)
+    }
+
+    /// The import that a value comes from, unless the allowlist vouches for it.
+    fn unknown_import(&self, value: Value) -> Option<u32> {
+        let import = match value {
+            Value::Import(import)
+            | Value::Instance { import, .. }
+            | Value::Container { import, .. } => import,
+            _ => return None,
+        };
+        match self.entry(import) {
+            Some(Class::Unknown | Class::Dangerous(_)) => Some(import),
+            _ => None,
+        }
+    }
+
+    /// A call, build or extension of what an unjudged import gave.
+    fn unknown_call(&mut self, at: &Instruction<'_>, import: u32) {
+        self.sink.call(import, at.offset, at.opcode);
+        if self.entry(import) == Some(Class::Unknown) {
+            self.find(Rule::PickleCallUnknown, at.offset, Detail::Call(import, at.opcode));
+        }
+    }
+
+    fn wrong_shape(&mut self, at: &Instruction<'_>, import: u32) {
+        self.find(Rule::PickleCallShape, at.offset, Detail::Call(import, at.opcode));
+    }
+
+    fn wrong_target(&mut self, at: &Instruction<'_>, value: Value, what: &'static str) {
+        let rule = match self.kind(value) {
+            // What took nothing has been reported where it took it.
+            _ if value == Value::Missing => return,
+            Kind::Unknown => Rule::PickleCallUnknown,
+            _ => Rule::PickleCallShape,
+        };
+        self.find(rule, at.offset, Detail::CallOf(at.opcode, what));
+    }
+
+    /// Reports literals that may be pickles of their own.
+    fn offer(&mut self, offset: u64, data: &'a [u8], latin1: bool) {
+        if self.options.nested && super::may_be_pickle(data, latin1) {
+            self.sink.literal(Literal { offset, data, latin1 });
+        }
+    }
+}
+
+/// Whether a module is one of TorchScript's own: `torch/csrc/jit/serialization/unpickler.cpp`
+/// resolves names under `__torch__` in the archive's `code/` and imports nothing.
+fn is_script_class(module: &str) -> bool {
+    module == "__torch__" || module.starts_with("__torch__.")
+}
+
+impl<'a, S, I, C> Domain<'a> for AuditDomain<'a, '_, S, I, C>
+where
+    S: Sink,
+    I: Store<Import>,
+    C: Store<Container>,
+{
+    type Value = Value;
+    type Error = Infallible;
+
+    fn fault(&mut self, at: &Instruction<'a>, fault: Fault) -> Out<Value> {
+        let rule = if fault.is_limit() { Rule::PickleLimit } else { Rule::PickleMalformed };
+        self.find(rule, at.offset, Detail::Fault(fault, at.opcode));
+        // Past a limit of ours an unpickler goes on with a value, and one that is used again
+        // still has the memo of the pickle before; past any other error it stops.
+        let goes_on = fault.is_limit() || fault == Fault::MissingMemo;
+        Ok(if goes_on { Value::Plain(Kind::Unknown) } else { Value::Missing })
+    }
+
+    fn divergent(&mut self, at: &Instruction<'a>) -> Out<()> {
+        let text = if let Arg::Line(line) = at.arg { line } else { &[] };
+        self.find(Rule::PickleDivergent, at.offset, Detail::Argument(at.opcode, text));
+        Ok(())
+    }
+
+    fn literal(&mut self, at: &Instruction<'a>) -> Out<Value> {
+        let data_offset = |data: &[u8]| {
+            let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+            at.end().saturating_sub(length)
+        };
+        let text = |encoding, data: &[u8], offset| Value::Text {
+            encoding,
+            length: u32::try_from(data.len()).unwrap_or(u32::MAX),
+            offset,
+        };
+        Ok(match (at.opcode, at.arg) {
+            (Opcode::None, _) => Value::Plain(Kind::None),
+            (Opcode::NewTrue | Opcode::NewFalse, _) => Value::Plain(Kind::Bool),
+            (Opcode::BinFloat, _) => Value::Plain(Kind::Float),
+            (Opcode::Float, Arg::Line(line)) => {
+                if !is_plain_float(line) {
+                    self.divergent(at)?;
+                }
+                Value::Plain(Kind::Float)
+            }
+            (Opcode::BinInt | Opcode::BinInt1 | Opcode::BinInt2, Arg::Int(value)) => int(value),
+            (Opcode::Int | Opcode::Long, Arg::Line(line)) => {
+                let radix = if at.opcode == Opcode::Int { Radix::Int } else { Radix::Long };
+                let number = number(line, radix);
+                if !number.agreed {
+                    self.divergent(at)?;
+                }
+                match number.value {
+                    _ if radix == Radix::Int && matches!(line, b"00" | b"01") => {
+                        Value::Plain(Kind::Bool)
+                    }
+                    Some(value) => int(value),
+                    None => Value::Plain(Kind::Int),
+                }
+            }
+            (Opcode::Long1 | Opcode::Long4, Arg::Data(data)) => match data {
+                [] => Value::Int(0),
+                [low, rest @ ..] if rest.is_empty() || rest == [0] => int(i64::from(*low)),
+                _ => Value::Plain(Kind::Int),
+            },
+            (
+                Opcode::BinUnicode | Opcode::ShortBinUnicode | Opcode::BinUnicode8,
+                Arg::Data(data),
+            ) => {
+                let offset = data_offset(data);
+                if data.starts_with(b"\xc2\x80") {
+                    self.offer(offset, data, true);
+                }
+                text(Encoding::Utf8, data, offset)
+            }
+            (Opcode::BinString | Opcode::ShortBinString, Arg::Data(data)) => {
+                let offset = data_offset(data);
+                self.offer(offset, data, false);
+                text(Encoding::Python2, data, offset)
+            }
+            (Opcode::String, Arg::Line(line)) => match unquote(line) {
+                Some(inner) => {
+                    // Behind the opcode's byte and the opening quote.
+                    text(Encoding::Escaped, inner, at.offset.saturating_add(2))
+                }
+                None => {
+                    let why = "STRING is not quoted; every unpickler stops here";
+                    self.find(Rule::PickleMalformed, at.offset, Detail::Text(why));
+                    Value::Plain(Kind::Unknown)
+                }
+            },
+            (Opcode::Unicode, Arg::Line(line)) => {
+                text(Encoding::RawUnicodeEscape, line, at.offset.saturating_add(1))
+            }
+            (_, Arg::Data(data)) => {
+                self.offer(data_offset(data), data, false);
+                Value::Plain(Kind::Bytes)
+            }
+            _ => Value::Plain(Kind::Unknown),
+        })
+    }
+
+    fn global(&mut self, at: &Instruction<'a>, module: &'a [u8], name: &'a [u8]) -> Out<Value> {
+        let text =
+            |raw: &'a [u8]| core::str::from_utf8(raw).ok().filter(|text| text.len() <= NAME_BYTES);
+        Ok(match (text(module), text(name)) {
+            (Some(module), Some(name)) => self.import(at, module, name),
+            _ => self.unresolvable(at, "the module or the name is not text of a sane length"),
+        })
+    }
+
+    fn stack_global(&mut self, at: &Instruction<'a>, module: Value, name: Value) -> Out<Value> {
+        let mut module_buffer = [0; NAME_BYTES];
+        let mut name_buffer = [0; NAME_BYTES];
+        if module == Value::Missing || name == Value::Missing {
+            return Ok(Value::Missing);
+        }
+        // "STACK_GLOBAL requires str": what cannot be one ends every unpickler here.
+        if is_never_text(module) || is_never_text(name) {
+            let why =
+                "STACK_GLOBAL is given something that is no string; every unpickler stops here";
+            self.find(Rule::PickleMalformed, at.offset, Detail::Text(why));
+            return Ok(Value::Missing);
+        }
+        let module = self.name(module, &mut module_buffer);
+        let name = self.name(name, &mut name_buffer);
+        Ok(match (module, name) {
+            (Some(module), Some(name)) => self.import(at, module, name),
+            _ => self.unresolvable(at, "the module or the name is computed when the file loads"),
+        })
+    }
+
+    fn extension(&mut self, at: &Instruction<'a>, code: i64) -> Out<Value> {
+        self.find(Rule::PickleExtension, at.offset, Detail::Extension(code));
+        Ok(Value::Plain(Kind::Unknown))
+    }
+
+    fn persistent(&mut self, at: &Instruction<'a>, id: Option<Value>) -> Out<Value> {
+        // `('storage', class, key, location, size)`, with view metadata behind it in legacy
+        // files: `persistent_load` in `torch/serialization.py`.
+        const STORAGE: [Kind; 4] = [Kind::Text, Kind::Class, Kind::Text, Kind::Text];
+        // `('module', class, source file, source)`: legacy files of whole modules.
+        const MODULE: u8 = 4;
+        if self.options.storages
+            && let Some(Value::Tuple(tuple)) = id
+        {
+            if matches!(tuple.arity, 5 | 6)
+                && tuple.kinds.starts_with(&STORAGE)
+                && tuple.kinds.get(4) == Some(&Kind::Int)
+            {
+                return Ok(Value::Plain(Kind::Storage));
+            }
+            if self.options.source_ids
+                && tuple.arity == MODULE
+                && tuple.kinds.first() == Some(&Kind::Text)
+            {
+                return Ok(Value::Plain(Kind::Unknown));
+            }
+        }
+        let why = "a persistent id runs the loader's own code, with what the file passes to it";
+        self.find(Rule::PicklePersistentIdUnexpected, at.offset, Detail::Text(why));
+        Ok(Value::Plain(Kind::Unknown))
+    }
+
+    fn call(
+        &mut self,
+        at: &Instruction<'a>,
+        callee: Value,
+        arguments: Arguments<'_, Value>,
+    ) -> Out<Value> {
+        let import = match callee {
+            Value::Import(import) => import,
+            Value::Instance { import, .. } | Value::Container { import, .. }
+                if self.unknown_import(callee).is_some() =>
+            {
+                import
+            }
+            _ => {
+                self.wrong_target(at, callee, "calls something that the stream did not import");
+                return Ok(Value::Plain(Kind::Unknown));
+            }
+        };
+        let (weight, depth) = match arguments {
+            Arguments::Tuple(tuple) => (self.weight(tuple), self.depth(tuple)),
+            Arguments::Keywords(tuple, keywords) => (
+                self.weight(tuple) + self.weight(keywords),
+                self.depth(tuple).max(self.depth(keywords)),
+            ),
+            Arguments::Items(items) => self.measure(at, items),
+        };
+        let item = match arguments {
+            Arguments::Tuple(Value::Tuple(tuple)) => tuple.item,
+            _ => Item::UNKNOWN,
+        };
+        let Some(Class::Allowed(entry)) = self.entry(import) else {
+            self.unknown_call(at, import);
+            return Ok(Value::Instance {
+                kind: Kind::Unknown,
+                depth,
+                weight: Weight::of(weight),
+                item: Item::UNKNOWN,
+                import,
+            });
+        };
+        self.sink.call(import, at.offset, at.opcode);
+        let new = matches!(at.opcode, Opcode::NewObj | Opcode::NewObjEx);
+        let callable = !new || matches!(entry.kind, Kind::Class);
+        let keywords_allowed = entry.call.is_some_and(|shape| shape.rest == Some(ANY));
+        let fits = match (entry.call, arguments) {
+            (Some(_), Arguments::Keywords(..)) => keywords_allowed,
+            (Some(shape), arguments) => self.fits(shape, arguments),
+            (None, _) => false,
+        };
+        if !(callable && fits) {
+            self.wrong_shape(at, import);
+        }
+        if self.passes_unknown(arguments) {
+            let detail = Detail::CallOf(at.opcode, "passes on an object from an unknown global");
+            self.find(Rule::PickleCallUnknown, at.offset, detail);
+        }
+        Ok(match entry.gives {
+            kind @ (Kind::List | Kind::Dict | Kind::Set) => {
+                self.new_container(at, kind, import, (weight, depth))
+            }
+            kind => Value::Instance { kind, depth, weight: Weight::of(weight), item, import },
+        })
+    }
+
+    fn build(&mut self, at: &Instruction<'a>, object: Value, state: Value) -> Out<Value> {
+        if let (Value::Container { id, .. }, Value::Container { id: state_id, .. }) =
+            (object, state)
+            && id == state_id
+        {
+            self.find(Rule::PickleLimit, at.offset, Detail::Text("an object is its own state"));
+        }
+        if let Some(import) = self.unknown_import(object) {
+            self.unknown_call(at, import);
+            return Ok(object);
+        }
+        let (Value::Instance { import, .. } | Value::Container { import, .. }) = object else {
+            if let Value::Import(import) = object {
+                self.sink.call(import, at.offset, at.opcode);
+            }
+            self.wrong_target(at, object, "sets attributes on something that is no new object");
+            return Ok(object);
+        };
+        let Some(Class::Allowed(entry)) = self.entry(import) else {
+            self.wrong_target(at, object, "sets attributes on something that has none");
+            return Ok(object);
+        };
+        self.sink.call(import, at.offset, at.opcode);
+        if !entry.build.is_some_and(|kinds| kinds.contains(self.kind(state))) {
+            self.wrong_shape(at, import);
+        }
+        if self.options.joblib && !self.embedded && super::is_joblib_wrapper(Class::Allowed(entry))
+        {
+            self.raw_array(at, state);
+            return Ok(Value::Plain(Kind::Array));
+        }
+        Ok(object)
+    }
+
+    fn collect(&mut self, at: &Instruction<'a>, items: &[Value]) -> Out<Value> {
+        Ok(match at.opcode {
+            Opcode::EmptyList => self.new_container(at, Kind::List, NO_IMPORT, (1.0, 1)),
+            Opcode::EmptyDict => self.new_container(at, Kind::Dict, NO_IMPORT, (1.0, 1)),
+            Opcode::EmptySet => self.new_container(at, Kind::Set, NO_IMPORT, (1.0, 1)),
+            Opcode::List => {
+                let size = self.measure(at, items);
+                self.new_container(at, Kind::List, NO_IMPORT, size)
+            }
+            Opcode::Dict => {
+                let size = self.measure(at, items);
+                self.new_container(at, Kind::Dict, NO_IMPORT, size)
+            }
+            Opcode::FrozenSet => {
+                let size = self.measure(at, items);
+                self.new_container(at, Kind::FrozenSet, NO_IMPORT, size)
+            }
+            _ => self.tuple(at, items),
+        })
+    }
+
+    fn extend(&mut self, at: &Instruction<'a>, target: Value, items: &[Value]) -> Out<()> {
+        if let Some(import) = self.unknown_import(target) {
+            self.unknown_call(at, import);
+            return Ok(());
+        }
+        let wanted = match at.opcode {
+            Opcode::Append | Opcode::Appends => Kind::List,
+            Opcode::AddItems => Kind::Set,
+            _ => Kind::Dict,
+        };
+        let usual = match target {
+            Value::Container { kind, .. } => kind == wanted,
+            Value::Instance { import, .. } => {
+                matches!(self.entry(import), Some(Class::Allowed(entry)) if entry.items)
+            }
+            _ => false,
+        };
+        if !usual {
+            self.wrong_target(at, target, "puts items into something that holds none of this kind");
+        }
+        let Value::Container { id, .. } = target else {
+            return Ok(());
+        };
+        if items
+            .iter()
+            .any(|item| matches!(item, Value::Container { id: inner, .. } if *inner == id))
+        {
+            let why = "a container holds itself";
+            self.find(Rule::PickleLimit, at.offset, Detail::Text(why));
+        }
+        if self.joblib && wanted == Kind::Dict {
+            self.note_wrapper(id, items);
+        }
+        let (mut weight, mut depth) = (0.0_f32, 0_u8);
+        for &item in items {
+            weight += self.weight(item);
+            depth = depth.max(self.depth(item));
+        }
+        let depth = depth.saturating_add(1);
+        let row = usize::try_from(id).ok().and_then(|id| self.containers.items_mut().get_mut(id));
+        if let Some(row) = row {
+            row.weight += weight;
+            row.depth = row.depth.max(depth);
+            let (weight, depth) = (row.weight, row.depth);
+            self.check_size(at, weight, depth);
+        }
+        Ok(())
+    }
+}
+
+fn int(value: i64) -> Value {
+    u32::try_from(value).map_or(Value::Plain(Kind::Int), Value::Int)
+}

@@ -1,0 +1,114 @@
+//! What the auditor tells: imports, calls, findings, literals that may be pickles.
+
+use core::fmt;
+
+use crate::pickle::decode::DecodeErrorKind;
+use crate::pickle::machine::Fault;
+use crate::pickle::opcode::Opcode;
+use crate::rules::Judgement;
+use crate::score::Rule;
+
+/// Takes what the auditor sees, in the order of the stream.
+///
+/// The auditor keeps no list of its own: whoever calls it decides how much to keep.
+pub trait Sink {
+    /// The stream asks for a global. The first call is for import 0, the next for 1, and so on.
+    fn import(&mut self, import: &ImportSeen<'_>);
+
+    /// The stream calls, builds or extends what import number `import` gave.
+    fn call(&mut self, import: u32, offset: u64, opcode: Opcode);
+
+    /// A rule is hit.
+    fn finding(&mut self, finding: Finding<'_>);
+
+    /// A literal of the stream may itself be a pickle.
+    fn literal(&mut self, literal: Literal<'_>);
+}
+
+/// A global that the stream asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportSeen<'a> {
+    /// Where the opcode stands.
+    pub offset: u64,
+    /// `GLOBAL`, `INST` or `STACK_GLOBAL`.
+    pub opcode: Opcode,
+    /// The module as the stream names it.
+    pub module: &'a str,
+    /// The name as the stream spells it.
+    pub name: &'a str,
+    /// What the rules say.
+    pub judgement: Judgement<'a>,
+}
+
+/// A rule that is hit, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Finding<'a> {
+    /// The rule.
+    pub rule: Rule,
+    /// The offset of the instruction, from the start of the stream.
+    pub offset: u64,
+    /// What was seen.
+    pub detail: Detail<'a>,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Detail<'a> {
+    /// A global; its index among the imports.
+    Import(u32),
+    /// A call, build or extension of what an import gave.
+    Call(u32, Opcode),
+    /// A call of something that no import of the stream gave.
+    CallOf(Opcode, &'static str),
+    /// The machine's fault.
+    Fault(Fault, Opcode),
+    /// The bytes are no instruction.
+    Decode(DecodeErrorKind),
+    /// The stream ends inside an instruction, or before `STOP`.
+    Truncated(Option<Opcode>),
+    /// One of the opcodes `EXT1`, `EXT2`, `EXT4`, and the code that it names.
+    Extension(i64),
+    /// A sentence.
+    Text(&'static str),
+    /// A sentence about an opcode's text argument.
+    Argument(Opcode, &'a [u8]),
+}
+
+impl fmt::Display for Detail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Import(_) => f.write_str("the stream asks for this global"),
+            Self::Call(_, opcode) => write!(f, "{} acts on what this global gives", opcode.name()),
+            Self::CallOf(opcode, what) => write!(f, "{} {what}", opcode.name()),
+            Self::Fault(fault, opcode) => write!(f, "{}: {}", opcode.name(), fault.message()),
+            Self::Decode(kind) => write!(f, "{kind}"),
+            Self::Truncated(Some(opcode)) => {
+                write!(f, "the stream ends inside the argument of {}", opcode.name())
+            }
+            Self::Truncated(None) => f.write_str("the stream ends before STOP"),
+            Self::Extension(code) => {
+                write!(f, "extension code {code} stands for a global that the file does not name")
+            }
+            Self::Text(text) => f.write_str(text),
+            Self::Argument(opcode, text) => write!(
+                f,
+                "{} is spelled `{}`, which not every unpickler reads alike",
+                opcode.name(),
+                text.get(..text.len().min(40)).unwrap_or_default().escape_ascii(),
+            ),
+        }
+    }
+}
+
+/// A literal that may itself be a pickle.
+#[derive(Clone, Copy, Debug)]
+pub struct Literal<'a> {
+    /// Where its bytes start, from the start of the stream.
+    pub offset: u64,
+    /// Its bytes.
+    pub data: &'a [u8],
+    /// Whether the bytes are UTF-8 of characters below U+0100: `bytes` as protocol 2 spells
+    /// them, through `_codecs.encode(…, 'latin1')`.
+    pub latin1: bool,
+}
