@@ -1,0 +1,31 @@
+//! The gate that every model file passes before anything loads it.
+//!
+//! ```
+//! use secure_torch::{Policy, Source, Verdict, scan};
+//!
+//! let payload = b"cposix\nsystem\n(S'echo hello'\ntR.".to_vec();
+//! let report = scan(&Source::from_bytes("model.pt", payload), &Policy::default());
+//! assert_eq!(report.verdict, Verdict::Block);
+//! assert!(report.globals.iter().any(|global| global.python3 == "posix.system"));
+//! ```
+//!
+//! A [`Source`] is opened once; [`scan`] judges its bytes without executing, importing or
+//! unpickling anything and gives a [`Report`]. The engine below is [`core`].
+
+pub mod error;
+pub mod policy;
+pub mod report;
+pub mod scan;
+pub mod source;
+pub mod text;
+pub mod trace;
+pub mod walk;
+
+pub use error::{Code, Error};
+pub use policy::{GlobalName, Policy};
+pub use report::{Finding, Global, Part, Report, SCHEMA};
+pub use scan::{pickles, scan};
+pub use secure_torch_core as core;
+pub use secure_torch_core::score::{Level, Verdict};
+pub use source::Source;
+pub use walk::{Progress, scan_path, scan_paths};

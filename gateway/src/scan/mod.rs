@@ -1,0 +1,206 @@
+//! The judgement of one file.
+//!
+//! A file is tried against every reader, because whoever loads it chooses the loader: a ZIP
+//! whose first bytes are a pickle is both, and that is a finding. Containers are opened, within
+//! limits, and each member is judged like a file. Nothing is executed, imported or unpickled.
+
+mod probe;
+mod stream;
+mod tally;
+mod tape;
+mod zip;
+
+use secure_torch_core::format::detect::{Format, is_text, signature};
+use secure_torch_core::format::tar;
+use secure_torch_core::format::zip::Archive;
+use secure_torch_core::pickle::audit::GrowingWorkspace;
+use secure_torch_core::score::Rule;
+
+use crate::policy::Policy;
+use crate::report::Report;
+use crate::source::Source;
+use tally::Tally;
+
+/// Judges a source. It cannot fail: what cannot be judged is a finding that blocks.
+#[must_use]
+pub fn scan(source: &Source, policy: &Policy) -> Report {
+    let mut judge = Judge::new(policy);
+    let formats = judge.part(source.bytes(), &Context::file(source.name()));
+    let Judge { tally, .. } = judge;
+    tally.into_report(source, policy, &formats)
+}
+
+/// The pickles of a source with their paths, for a listing: the source itself, or the members
+/// of its archive that are pickles.
+#[must_use]
+pub fn pickles(source: &Source, policy: &Policy) -> Vec<(String, Vec<u8>)> {
+    let mut judge = Judge::new(policy);
+    judge.collected = Some(Vec::new());
+    judge.part(source.bytes(), &Context::file(source.name()));
+    judge.collected.unwrap_or_default()
+}
+
+/// Where a part stands, and what its surroundings say about it.
+#[derive(Clone, Copy)]
+struct Context<'c> {
+    /// The part's path: empty for the file itself.
+    path: &'c str,
+    /// The file name that promises a format.
+    name: &'c str,
+    /// How many containers the part lies in.
+    depth: u32,
+    /// How many pickles the part lies in.
+    nesting: u32,
+    /// Whether persistent ids may name storages.
+    storages: bool,
+    /// Whether persistent ids may name a module's source.
+    source_ids: bool,
+    /// Whether `__torch__` names are the archive's own.
+    torchscript: bool,
+    /// What an unknown part means.
+    unknown: Unknown,
+}
+
+/// What it means when no reader accepts a part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// It is what is to be loaded, or may be: nobody can say what it does.
+    Blocks,
+    /// A member that the archive's own loader does not read.
+    Passes,
+}
+
+impl<'c> Context<'c> {
+    const fn file(name: &'c str) -> Self {
+        Self {
+            path: "",
+            name,
+            depth: 0,
+            nesting: 0,
+            storages: false,
+            source_ids: false,
+            torchscript: false,
+            unknown: Unknown::Blocks,
+        }
+    }
+}
+
+/// The judgement under way.
+struct Judge<'p> {
+    policy: &'p Policy,
+    tally: Tally,
+    workspace: GrowingWorkspace,
+    /// How many bytes all compressed members took so far.
+    unpacked: u64,
+    /// The pickles that were met, where somebody wants them.
+    collected: Option<Vec<(String, Vec<u8>)>>,
+}
+
+impl<'p> Judge<'p> {
+    fn new(policy: &'p Policy) -> Self {
+        Self {
+            policy,
+            tally: Tally::new(policy.limits.report),
+            workspace: GrowingWorkspace::new(&policy.limits.pickle),
+            unpacked: 0,
+            collected: None,
+        }
+    }
+
+    /// Tries every reader on a part; the formats whose readers accept it.
+    fn part(&mut self, bytes: &[u8], context: &Context<'_>) -> Vec<Format> {
+        let mut formats = Vec::new();
+        if context.depth > self.policy.limits.archive.depth {
+            let why = "archives nest deeper than the limit; the rest could not be judged";
+            self.tally.find(Rule::ArchiveBomb, context.path, None, "", why);
+            return formats;
+        }
+        if let Some(archive) = self.open_zip(bytes, context) {
+            formats.push(self.zip(&archive, context));
+        }
+        if tar::is_tar(bytes) {
+            formats.push(self.tar(bytes, context));
+        }
+        if self.is_pickle(bytes) {
+            if let Some(collected) = &mut self.collected {
+                collected.push((context.path.to_owned(), bytes.to_vec()));
+            }
+            formats.push(self.pickles(bytes, context));
+        }
+        if formats.len() > 1 {
+            let names: Vec<&str> = formats.iter().map(|format| format.id()).collect();
+            let why =
+                format!("loaders of {} would each accept these bytes", names.join(" and of "));
+            self.tally.find(Rule::FormatPolyglot, context.path, None, "", why);
+        }
+        if formats.is_empty() {
+            formats.push(self.unread(bytes, context));
+        }
+        for &format in &formats {
+            if format.contradicts(context.name) {
+                let why = format!("the name promises another format than {}", format.id());
+                self.tally.find(Rule::FormatMismatch, context.path, None, context.name, why);
+            }
+            self.tally.part(context.path, format, bytes.len() as u64);
+        }
+        formats
+    }
+
+    /// A part that no reader accepts.
+    fn unread(&mut self, bytes: &[u8], context: &Context<'_>) -> Format {
+        let format = match signature(bytes) {
+            Some(signature) => Format::Recognised(signature),
+            None if !bytes.is_empty() && is_text(bytes) => Format::Text,
+            None => Format::Unknown,
+        };
+        self.tally
+            .examine((bytes.len() as u64).min(u64::from(self.policy.limits.archive.sniff_bytes)));
+        let blocks = context.unknown == Unknown::Blocks;
+        match format {
+            Format::Recognised(signature) if signature.native => {
+                self.tally.find(
+                    Rule::NativeCode,
+                    context.path,
+                    Some(0),
+                    signature.id,
+                    signature.title,
+                );
+            }
+            Format::Recognised(signature) => {
+                let why =
+                    format!("{} is recognised, but this version cannot judge it", signature.title);
+                self.tally.find(Rule::FormatUnknown, context.path, Some(0), signature.id, why);
+            }
+            Format::Text => self.tally.note("text is no model; what else reads it is not judged"),
+            _ if bytes.is_empty() && context.path.is_empty() => {
+                self.tally.find(Rule::FormatUnknown, context.path, None, "", "the file is empty");
+            }
+            _ if blocks && !bytes.is_empty() => {
+                let why = "no format that can be judged";
+                self.tally.find(Rule::FormatUnknown, context.path, Some(0), "", why);
+            }
+            _ => {}
+        }
+        format
+    }
+
+    fn open_zip<'a>(&mut self, bytes: &'a [u8], context: &Context<'_>) -> Option<Archive<'a>> {
+        match Archive::open(bytes) {
+            Ok(archive) => Some(archive),
+            Err(error) => {
+                // The signature says that somebody's reader will try.
+                if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
+                    let offset = Some(error.offset);
+                    let why = error.kind.message();
+                    self.tally.find(Rule::ArchiveCorrupt, context.path, offset, "", why);
+                }
+                None
+            }
+        }
+    }
+}
+
+/// A member's path inside a part.
+fn member_path(part: &str, member: &str) -> String {
+    if part.is_empty() { member.to_owned() } else { format!("{part}!/{member}") }
+}

@@ -1,0 +1,193 @@
+//! What a judgement has come upon so far, within the limits of a report.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use secure_torch_core::format::detect::Format;
+use secure_torch_core::limits;
+use secure_torch_core::pickle::opcode::Opcode;
+use secure_torch_core::rules::{Class, Judgement};
+use secure_torch_core::score::{Gate, Rule, RuleSet, Verdict, score};
+
+use crate::policy::Policy;
+use crate::report::{Call, Finding, Global, Part, Report, RulesInfo};
+use crate::source::Source;
+use crate::text::printable;
+
+/// Findings, globals and parts of one file.
+pub(super) struct Tally {
+    limits: limits::Report,
+    rules: RuleSet,
+    findings: Vec<Finding>,
+    findings_by_key: HashMap<(Rule, String, String), usize>,
+    findings_omitted: u64,
+    globals: Vec<Global>,
+    globals_by_key: HashMap<(String, String, String), usize>,
+    globals_omitted: u64,
+    parts: Vec<Part>,
+    notes: BTreeSet<String>,
+    examined: u64,
+}
+
+impl Tally {
+    pub(super) fn new(limits: limits::Report) -> Self {
+        Self {
+            limits,
+            rules: RuleSet::EMPTY,
+            findings: Vec::new(),
+            findings_by_key: HashMap::new(),
+            findings_omitted: 0,
+            globals: Vec::new(),
+            globals_by_key: HashMap::new(),
+            globals_omitted: 0,
+            parts: Vec::new(),
+            notes: BTreeSet::new(),
+            examined: 0,
+        }
+    }
+
+    /// A rule is hit. The same rule on the same subject of the same part is one finding.
+    pub(super) fn find(
+        &mut self,
+        rule: Rule,
+        part: &str,
+        offset: Option<u64>,
+        subject: &str,
+        message: impl fmt::Display,
+    ) {
+        self.rules.insert(rule);
+        let subject = printable(subject);
+        let key = (rule, part.to_owned(), subject.clone());
+        if let Some(finding) =
+            self.findings_by_key.get(&key).and_then(|&at| self.findings.get_mut(at))
+        {
+            finding.count += 1;
+            return;
+        }
+        if self.findings.len() >= self.limits.findings as usize {
+            self.findings_omitted += 1;
+            return;
+        }
+        self.findings_by_key.insert(key, self.findings.len());
+        self.findings.push(Finding {
+            rule: rule.id(),
+            points: rule.points(),
+            path: printable(part),
+            offset,
+            subject,
+            message: message.to_string(),
+            count: 1,
+        });
+    }
+
+    /// A pickle asks for a global; where it is kept, if there is room.
+    pub(super) fn global(
+        &mut self,
+        part: &str,
+        offset: u64,
+        module: &str,
+        name: &str,
+        judgement: &Judgement<'_>,
+    ) -> Option<usize> {
+        let key = (part.to_owned(), module.to_owned(), name.to_owned());
+        if let Some(&at) = self.globals_by_key.get(&key) {
+            return Some(at);
+        }
+        if self.globals.len() >= self.limits.findings as usize {
+            self.globals_omitted += 1;
+            return None;
+        }
+        let (class, family) = match judgement.class {
+            Class::Allowed(_) => ("allowed", None),
+            Class::Dangerous(family) => ("dangerous", Some(family.id)),
+            Class::Unknown => ("unknown", None),
+        };
+        let (python3_module, python3_name) = judgement.python3;
+        self.globals_by_key.insert(key, self.globals.len());
+        self.globals.push(Global {
+            module: printable(module),
+            name: printable(name),
+            python3: printable(&format!("{python3_module}.{python3_name}")),
+            class,
+            family,
+            path: printable(part),
+            offset,
+            calls: Vec::new(),
+            call_count: 0,
+        });
+        Some(self.globals.len() - 1)
+    }
+
+    /// What a global gives is called, built or extended.
+    pub(super) fn call(&mut self, global: usize, offset: u64, opcode: Opcode) {
+        let Some(global) = self.globals.get_mut(global) else {
+            return;
+        };
+        global.call_count += 1;
+        if global.calls.len() < self.limits.sites as usize {
+            global.calls.push(Call { offset, opcode: opcode.name() });
+        }
+    }
+
+    pub(super) fn part(&mut self, path: &str, format: Format, size: u64) {
+        if self.parts.len() < self.limits.findings as usize {
+            self.parts.push(Part { path: printable(path), format: format.id(), size_bytes: size });
+        } else {
+            self.note("more members were judged than are listed");
+        }
+    }
+
+    /// Something that the judgement does not cover.
+    pub(super) fn note(&mut self, sentence: impl Into<String>) {
+        self.notes.insert(sentence.into());
+    }
+
+    pub(super) fn examine(&mut self, bytes: u64) {
+        self.examined = self.examined.saturating_add(bytes);
+    }
+
+    /// The report, with the verdict of the policy's gate.
+    pub(super) fn into_report(
+        mut self,
+        source: &Source,
+        policy: &Policy,
+        formats: &[Format],
+    ) -> Report {
+        // Nothing verifies a signature yet, so nothing is signed.
+        self.rules.insert(Rule::TrustUnsigned);
+        let threat_score = score(self.rules);
+        let verdict = Gate { max_threat_score: policy.max_threat_score }.verdict(threat_score);
+        let mut reasons = Vec::new();
+        if verdict == Verdict::Block {
+            reasons.push(format!(
+                "the threat score {threat_score} is above the maximum of {}",
+                policy.max_threat_score
+            ));
+        }
+        // Weight first; the sort is stable, so findings of one weight keep the file's order.
+        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.points));
+        let format = match formats {
+            [] => Format::Unknown,
+            [format, ..] => *format,
+        };
+        Report {
+            path: printable(source.name()),
+            format: format.id(),
+            formats: formats.iter().map(|format| format.id()).collect(),
+            size_bytes: source.bytes().len() as u64,
+            bytes_examined: self.examined,
+            threat_score,
+            threat_level: secure_torch_core::score::Level::of(threat_score),
+            verdict,
+            reasons,
+            score_breakdown: self.rules.iter().map(|rule| (rule.id(), rule.points())).collect(),
+            findings: self.findings,
+            findings_omitted: self.findings_omitted,
+            globals: self.globals,
+            globals_omitted: self.globals_omitted,
+            parts: self.parts,
+            limits: self.notes.into_iter().collect(),
+            rules: RulesInfo::CURRENT,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Judging tar archives: PyTorch's oldest layout, and any other.
+
+use secure_torch_core::format::detect::Format;
+use secure_torch_core::format::tar::Archive;
+use secure_torch_core::format::torch_tar::{interleaved, is_layout};
+use secure_torch_core::score::Rule;
+
+use super::{Context, Judge, Unknown, member_path};
+use crate::text::printable_bytes;
+
+impl Judge<'_> {
+    /// Judges an archive; the format that it turns out to be.
+    pub(super) fn tar(&mut self, bytes: &[u8], context: &Context<'_>) -> Format {
+        let archive = match Archive::open(bytes) {
+            Ok(archive) => archive,
+            Err(error) => {
+                let why = error.kind.message();
+                self.tally.find(Rule::ArchiveCorrupt, context.path, Some(error.offset), "", why);
+                return Format::Tar;
+            }
+        };
+        let limit = u64::from(self.policy.limits.archive.entries);
+        if archive.member_bound() > limit && archive.members().count() as u64 > limit {
+            let why = "the archive has more members than the limit; they could not be judged";
+            self.tally.find(Rule::ArchiveBomb, context.path, None, "", why);
+            return Format::Tar;
+        }
+        let tally = &mut self.tally;
+        archive.audit_alloc(&mut |anomaly| {
+            let name = printable_bytes(&anomaly.name.bytes().collect::<Vec<u8>>());
+            let rule = anomaly.kind.rule();
+            tally.find(rule, context.path, Some(anomaly.offset), &name, anomaly.kind.message());
+        });
+        let members: Vec<_> = archive.members().map_while(Result::ok).collect();
+        let names: Vec<Vec<u8>> =
+            members.iter().map(|member| member.name.bytes().collect()).collect();
+        let torch = is_layout(names.iter().map(Vec::as_slice));
+        for (member, name) in members.iter().zip(&names) {
+            self.tally.examine(512);
+            if !member.is_file() {
+                continue;
+            }
+            let place = member.data_range();
+            let (Ok(start), Ok(end)) = (usize::try_from(place.start), usize::try_from(place.end))
+            else {
+                continue;
+            };
+            // A member that the end of the archive cuts is an anomaly; what is there is judged.
+            let content = bytes.get(start..end.min(bytes.len())).unwrap_or_default();
+            let shown = printable_bytes(name);
+            let path = member_path(context.path, &shown);
+            let inner = Context {
+                path: &path,
+                name: &shown,
+                depth: context.depth + 1,
+                storages: torch,
+                unknown: Unknown::Blocks,
+                ..*context
+            };
+            match interleaved(name).filter(|_| torch) {
+                Some(records) => {
+                    self.records(content, records, &inner);
+                    self.tally.part(&path, Format::Pickle, content.len() as u64);
+                }
+                None => drop(self.part(content, &inner)),
+            }
+        }
+        if torch { Format::PytorchTar } else { Format::Tar }
+    }
+}

@@ -1,0 +1,237 @@
+//! Judging ZIP archives: the directory, the two readers' views, and each member.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::{Cursor, Read};
+
+use flate2::bufread::DeflateDecoder;
+use secure_torch_core::format::detect::{Format, signature};
+use secure_torch_core::format::torch_zip::{Layout, Role, layout};
+use secure_torch_core::format::zip::{Archive, Entry, METHOD_DEFLATED, METHOD_STORED};
+use secure_torch_core::score::Rule;
+
+use super::{Context, Judge, Unknown, member_path};
+use crate::text::printable_bytes;
+
+impl Judge<'_> {
+    /// Judges an archive; the format that it turns out to be.
+    pub(super) fn zip(&mut self, archive: &Archive<'_>, context: &Context<'_>) -> Format {
+        let directory = archive.directory();
+        self.tally.examine(directory.end.saturating_sub(directory.start));
+        let limit = u64::from(self.policy.limits.archive.entries);
+        if archive.entry_bound() > limit && archive.entries().count() as u64 > limit {
+            let why = "the archive has more members than the limit; they could not be judged";
+            self.tally.find(Rule::ArchiveBomb, context.path, Some(directory.start), "", why);
+            return Format::Zip;
+        }
+        let tally = &mut self.tally;
+        archive.audit_alloc(&mut |anomaly| {
+            let name = printable_bytes(anomaly.name);
+            let rule = anomaly.kind.rule();
+            tally.find(rule, context.path, Some(anomaly.offset), &name, anomaly.kind.message());
+        });
+        let layout = layout(archive);
+        if layout.is_some() {
+            archive.audit_root(&mut |anomaly| {
+                let name = printable_bytes(anomaly.name);
+                let rule = anomaly.kind.rule();
+                tally.find(rule, context.path, Some(anomaly.offset), &name, anomaly.kind.message());
+            });
+        }
+        self.compare_readers(archive, context);
+        if let Some(Layout { code: true, .. }) = layout {
+            let why = "the archive carries code that runs when the model runs";
+            self.tally.find(Rule::TorchscriptCode, context.path, None, "", why);
+        }
+        let mut storages = Storages::default();
+        for entry in archive.entries().map_while(Result::ok) {
+            self.member(&entry, layout.as_ref(), context, &mut storages);
+        }
+        if storages.count > 0 {
+            self.tally.note(format!(
+                "{} storages hold {} bytes of tensor data, of which only the first bytes were examined",
+                storages.count, storages.bytes
+            ));
+        }
+        match layout {
+            Some(Layout { torchscript: true, .. }) => Format::TorchScript,
+            Some(_) => Format::PytorchZip,
+            None => Format::Zip,
+        }
+    }
+
+    fn member(
+        &mut self,
+        entry: &Entry<'_>,
+        layout: Option<&Layout<'_>>,
+        context: &Context<'_>,
+        storages: &mut Storages,
+    ) {
+        // The local header, which the directory's entry leads to.
+        self.tally.examine(30);
+        if entry.is_folder() && entry.central.uncompressed_size == 0 {
+            return;
+        }
+        let name = printable_bytes(entry.name());
+        let path = member_path(context.path, &name);
+        let role = layout.map_or(Role::Other, |layout| layout.role(entry.name()));
+        let Some(content) = self.content(entry, role, &path) else {
+            return;
+        };
+        if role == Role::Storage && !self.is_suspicious(&content) {
+            storages.count += 1;
+            storages.bytes = storages.bytes.saturating_add(entry.central.uncompressed_size);
+            return;
+        }
+        let content = match (role, &content) {
+            // What does not look like raw numbers is read whole.
+            (Role::Storage, Cow::Borrowed(_)) => Cow::Borrowed(entry.data().unwrap_or_default()),
+            _ => content,
+        };
+        if !matches!(role, Role::Storage) || entry.is_stored() {
+            self.check_crc(entry, &content, &path);
+        }
+        let inner = Context {
+            path: &path,
+            name: &name,
+            depth: context.depth + 1,
+            storages: layout.is_some(),
+            source_ids: false,
+            torchscript: layout.is_some_and(|layout| layout.torchscript),
+            unknown: if layout.is_some() { Unknown::Passes } else { Unknown::Blocks },
+            ..*context
+        };
+        self.part(&content, &inner);
+    }
+
+    /// A member's content, unpacked; of a stored storage only the first bytes.
+    fn content<'a>(&mut self, entry: &Entry<'a>, role: Role, path: &str) -> Option<Cow<'a, [u8]>> {
+        // A broken header is an anomaly that the directory's audit has reported.
+        let data = entry.data().ok()?;
+        match entry.central.method {
+            METHOD_STORED => {
+                let sniff = self.policy.limits.archive.sniff_bytes as usize;
+                let head = if role == Role::Storage { sniff.min(data.len()) } else { data.len() };
+                self.tally.examine(if role == Role::Storage { head as u64 } else { 0 });
+                Some(Cow::Borrowed(&data[..head]))
+            }
+            METHOD_DEFLATED => self.inflate(entry, data, path).map(Cow::Owned),
+            _ => None,
+        }
+    }
+
+    fn inflate(&mut self, entry: &Entry<'_>, data: &[u8], path: &str) -> Option<Vec<u8>> {
+        let limits = self.policy.limits.archive;
+        let ratio = (data.len() as u64).saturating_mul(u64::from(limits.ratio));
+        let left = limits.total_bytes.saturating_sub(self.unpacked);
+        let most = limits.member_bytes.min(left).min(ratio.max(limits.ratio_floor_bytes));
+        let mut content = Vec::new();
+        let mut decoder = DeflateDecoder::new(data);
+        let read = (&mut decoder).take(most.saturating_add(1)).read_to_end(&mut content);
+        self.tally.examine(data.len() as u64);
+        self.unpacked = self.unpacked.saturating_add(content.len() as u64);
+        let offset = Some(entry.header_offset);
+        if content.len() as u64 > most {
+            let why = format!(
+                "unpacking {} bytes gives more than {most}, which is past a limit of size or ratio",
+                data.len()
+            );
+            self.tally.find(Rule::ArchiveBomb, path, offset, "", why);
+            return None;
+        }
+        if let Err(error) = read {
+            let why = format!("the member cannot be unpacked: {error}");
+            self.tally.find(Rule::ArchiveCorrupt, path, offset, "", why);
+            // What comes out before the broken place is what a loader may act on.
+        } else if content.len() as u64 != entry.central.uncompressed_size {
+            let why = format!(
+                "the member unpacks to {} bytes, and the directory says {}",
+                content.len(),
+                entry.central.uncompressed_size
+            );
+            self.tally.find(Rule::ArchiveCorrupt, path, offset, "", why);
+        } else if decoder.total_in() != data.len() as u64 {
+            // miniz refuses such a member, `zipfile` reads it.
+            let why = format!(
+                "the compressed data ends after {} of {} bytes",
+                decoder.total_in(),
+                data.len()
+            );
+            self.tally.find(Rule::ArchiveAmbiguous, path, offset, "", why);
+        }
+        Some(content)
+    }
+
+    /// Whether a storage's first bytes are anything but numbers.
+    fn is_suspicious(&mut self, head: &[u8]) -> bool {
+        let container = signature(head).is_some_and(|signature| {
+            signature.native || matches!(signature.id, "zip" | "7z" | "rar" | "xz")
+        });
+        container || self.would_import(head)
+    }
+
+    fn check_crc(&mut self, entry: &Entry<'_>, content: &[u8], path: &str) {
+        if content.len() as u64 != entry.central.uncompressed_size {
+            return;
+        }
+        let seen = crc32fast::hash(content);
+        if seen != entry.central.crc {
+            let why = format!(
+                "the content's CRC-32 is {seen:08x} and the directory says {:08x}; PyTorch loads it, other readers refuse (CVE-2025-10156)",
+                entry.central.crc
+            );
+            self.tally.find(Rule::ArchiveCorrupt, path, Some(entry.header_offset), "", why);
+        }
+    }
+
+    /// Our view of the archive and that of the `zip` crate must be the same.
+    fn compare_readers(&mut self, archive: &Archive<'_>, context: &Context<'_>) {
+        let mut other = match zip::ZipArchive::new(Cursor::new(archive.bytes())) {
+            Ok(other) => other,
+            Err(error) => {
+                let why = format!("a second reader refuses the archive: {error}");
+                self.tally.find(Rule::ArchiveAmbiguous, context.path, None, "second reader", why);
+                return;
+            }
+        };
+        let ours: Vec<Entry<'_>> = archive.entries().map_while(Result::ok).collect();
+        let mut by_place: HashMap<u64, &Entry<'_>> =
+            ours.iter().map(|entry| (entry.header_offset, entry)).collect();
+        let mut difference = (other.len() != ours.len()).then(|| {
+            format!(
+                "a second reader sees {} members, and the directory has {}",
+                other.len(),
+                ours.len()
+            )
+        });
+        for index in 0..other.len() {
+            if difference.is_some() {
+                break;
+            }
+            difference = match other.by_index_raw(index) {
+                Err(error) => Some(format!("a second reader cannot open a member: {error}")),
+                Ok(file) => match by_place.remove(&file.header_start()) {
+                    Some(entry)
+                        if file.name_raw() == entry.name()
+                            && file.size() == entry.central.uncompressed_size
+                            && file.compressed_size() == entry.central.compressed_size
+                            && file.crc32() == entry.central.crc
+                            && file.data_start() == entry.data_range().ok().map(|r| r.start) =>
+                    {
+                        None
+                    }
+                    _ => Some("a second reader sees another member here".to_owned()),
+                },
+            };
+        }
+        if let Some(why) = difference {
+            self.tally.find(Rule::ArchiveAmbiguous, context.path, None, "second reader", why);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Storages {
+    count: u64,
+    bytes: u64,
+}

@@ -1,0 +1,74 @@
+//! Names from a hostile file, made safe to print.
+
+use secure_torch_core::limits;
+
+/// The text with every character escaped that could move a cursor, hide or reorder text.
+///
+/// Control characters, the bidirectional overrides of Unicode TR 9 and other format characters
+/// become `\u{…}`; the length is cut at the limit of `spec/limits.toml`, and says so.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().min(256));
+    for character in text.chars() {
+        if out.len() >= limits::REPORT_SUBJECT_BYTES as usize {
+            out.push('…');
+            break;
+        }
+        if character.is_control() || is_invisible(character) {
+            out.extend(character.escape_unicode());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
+/// Bytes as text: UTF-8 where they are, escapes where they are not.
+#[must_use]
+pub fn printable_bytes(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(&printable(chunk.valid()));
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02x}"));
+        }
+        if out.len() >= limits::REPORT_SUBJECT_BYTES as usize {
+            break;
+        }
+    }
+    out
+}
+
+/// Characters of Unicode's general category Cf and the separators that terminals obey.
+const fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_comes_through() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
+        assert_eq!(printable("tränen/模型.pt"), "tränen/模型.pt");
+        assert_eq!(printable_bytes(b"a\xffb\n"), "a\\xffb\\u{a}");
+        let long = printable(&"x".repeat(10_000));
+        assert!(long.len() < 300 && long.ends_with('…'));
+    }
+}
