@@ -24,7 +24,7 @@ pub mod walk;
 pub use error::{Code, Error};
 pub use policy::{GlobalName, Policy};
 pub use report::{Finding, Global, Part, Report, SCHEMA};
-pub use scan::{pickles, scan};
+pub use scan::scan;
 pub use secure_torch_core as core;
 pub use secure_torch_core::score::{Level, Verdict};
 pub use source::Source;

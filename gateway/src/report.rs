@@ -71,11 +71,11 @@ pub struct Finding {
 /// A global that a pickle asks for.
 #[derive(Clone, Debug, Serialize)]
 pub struct Global {
-    /// The module as the stream names it.
+    /// The module as the stream names it, character for character: not safe to print.
     pub module: String,
-    /// The name as the stream spells it.
+    /// The name as the stream spells it: not safe to print.
     pub name: String,
-    /// What Python 3 would import.
+    /// What Python 3 would import. Safe to print.
     pub python3: String,
     /// `allowed`, `dangerous` or `unknown`.
     pub class: &'static str,

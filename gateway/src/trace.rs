@@ -9,19 +9,16 @@ mod show;
 
 use std::cell::RefCell;
 
-use secure_torch_core::format::torch_legacy::{STREAMS, starts_with_magic};
 use secure_torch_core::pickle::audit::{
-    Detail, End, Finding, GrowingWorkspace, ImportSeen, Literal, Options, Outcome, Sink, Value,
-    audit, audit_observed,
+    Detail, End, Finding, GrowingWorkspace, ImportSeen, Literal, Options, Sink, Value,
+    audit_observed,
 };
 use secure_torch_core::pickle::decode::Instruction;
 use secure_torch_core::pickle::opcode::Opcode;
-use secure_torch_core::pickle::probe::Probe;
 use secure_torch_core::rules::Class;
 use serde::Serialize;
 
 use crate::policy::Policy;
-use crate::scan::pickles;
 use crate::source::Source;
 use show::{argument, dotted, top};
 
@@ -108,51 +105,10 @@ pub struct Stream<'s> {
     pub options: Options<'s>,
 }
 
-/// Hands on every pickle of a source, in the order in which they are met.
+/// Hands on every pickle of a source, in the order in which the scan meets them, with the options
+/// under which it judges them; of a joblib dump, joblib's own view.
 pub fn streams(source: &Source, policy: &Policy, mut each: impl FnMut(&Stream<'_>)) {
-    let allow: Vec<(&str, &str)> =
-        policy.allow.iter().map(|global| (global.module.as_str(), global.name.as_str())).collect();
-    for (path, bytes) in pickles(source, policy) {
-        let legacy = starts_with_magic(&bytes);
-        let most = match legacy {
-            true => STREAMS.len(),
-            false => policy.limits.pickle.pickles_in_a_row as usize,
-        };
-        let mut options = Options {
-            storages: legacy || !path.is_empty(),
-            source_ids: legacy,
-            torchscript: false,
-            joblib: false,
-            nested: true,
-            allow: &allow,
-            limits: policy.limits.pickle,
-        };
-        let mut at = 0_usize;
-        for count in 0..most {
-            let rest = bytes.get(at..).unwrap_or_default();
-            if count > 0 && !legacy && Probe::of(rest).accepts() == Some(false) {
-                break;
-            }
-            options.joblib = false;
-            let mut seen = measure(rest, &options);
-            if seen.joblib {
-                options.joblib = true;
-                seen = measure(rest, &options);
-            }
-            each(&Stream { path: &path, offset: as_u64(at), bytes: rest, options });
-            at = at.saturating_add(usize::try_from(seen.offset).unwrap_or(usize::MAX));
-            if seen.end != End::Stop {
-                break;
-            }
-        }
-    }
-}
-
-/// Where a pickle ends.
-fn measure(bytes: &[u8], options: &Options<'_>) -> Outcome {
-    let heard = RefCell::new(Heard::default());
-    let mut workspace = GrowingWorkspace::new(&options.limits);
-    audit(bytes, options, &mut workspace, &mut Listener { heard: &heard, base: 0 })
+    crate::scan::listen(source, policy, &mut each);
 }
 
 /// Lists a pickle, a row at a time. Offsets count from the start of its part.

@@ -62,18 +62,25 @@ impl Format {
     /// because `model.pth.tar` has named PyTorch checkpoints of every layout for years.
     #[must_use]
     pub fn contradicts(self, name: &str) -> bool {
-        let promised = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-        let Some(&(_, formats)) =
-            PROMISES.iter().find(|(ending, _)| promised.eq_ignore_ascii_case(ending))
-        else {
-            return false;
-        };
-        !matches!(self, Self::Unknown) && !formats.contains(&self.id())
+        let promised = promised(name);
+        !promised.is_empty() && !matches!(self, Self::Unknown) && !promised.contains(&self.id())
     }
 }
 
+/// Whether a file name with this ending promises the format of this id.
+#[must_use]
+pub fn promises(name: &str, id: &str) -> bool {
+    promised(name).contains(&id)
+}
+
+fn promised(name: &str) -> &'static [&'static str] {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let row = PROMISES.iter().find(|(known, _)| ending.eq_ignore_ascii_case(known));
+    row.map_or(&[], |(_, formats)| formats)
+}
+
 /// Endings that promise a format, and the formats that keep the promise.
-pub static PROMISES: [(&str, &[&str]); 30] = [
+pub static PROMISES: [(&str, &[&str]); 36] = [
     ("safetensors", &["safetensors"]),
     ("onnx", &["onnx"]),
     ("gguf", &["gguf"]),
@@ -91,6 +98,12 @@ pub static PROMISES: [(&str, &[&str]); 30] = [
     ("toml", &["text"]),
     ("csv", &["text"]),
     ("py", &["text"]),
+    ("cfg", &["text"]),
+    ("ini", &["text"]),
+    ("rst", &["text"]),
+    ("sh", &["text"]),
+    ("xml", &["text"]),
+    ("html", &["text"]),
     ("png", &["png"]),
     ("jpg", &["jpeg"]),
     ("jpeg", &["jpeg"]),

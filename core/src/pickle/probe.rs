@@ -28,20 +28,21 @@ impl Probe {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         let mut probe = Self::default();
-        let starts_with_proto = matches!(bytes, [0x80, 0..=5, ..]);
+        if let [0x80, 0..=5, next, ..] = bytes {
+            probe.proto = Opcode::from_byte(*next).is_some();
+        }
         let (mut at, mut instructions) = (0_usize, 0_usize);
-        while let Ok(Step::Instruction(instruction)) =
-            decode(bytes.get(at..).unwrap_or_default(), 0)
-        {
+        while !(probe.proto || probe.imports || probe.stop) {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Ok(Step::Instruction(instruction)) = decode(rest, 0) else {
+                probe.imports |= instructions == 0 && is_cut_import(rest);
+                break;
+            };
             at = at.saturating_add(instruction.length);
             instructions = instructions.saturating_add(1);
             probe.see(&instruction);
-            probe.proto = starts_with_proto && instructions > 1;
             if instruction.opcode == Opcode::Stop {
                 probe.stop = instructions > 1;
-                break;
-            }
-            if probe.proto || probe.imports {
                 break;
             }
         }
@@ -58,25 +59,26 @@ impl Probe {
         if self.stack_imports { None } else { Some(false) }
     }
 
-    /// Whether a byte string inside a pickle may be a pickle that imports: it opens with `PROTO`
-    /// or decodes to `STOP`, and reaches an opcode that imports. Text of two lines that happens
-    /// to start with `c` is no pickle by that test, as it is none for `pickle.loads`.
+    /// Whether a byte string inside a pickle may be a pickle that imports, or several in a row of
+    /// which one does: it opens with `PROTO` or decodes to `STOP`, and reaches an opcode that
+    /// imports. Text of two lines that happens to start with `c` is no pickle by that test.
     #[must_use]
     pub fn may_import(bytes: &[u8]) -> bool {
-        let starts_with_proto = matches!(bytes, [0x80, 0..=5, ..]);
-        let (mut at, mut probe) = (0_usize, Self::default());
-        while let Ok(Step::Instruction(instruction)) =
-            decode(bytes.get(at..).unwrap_or_default(), 0)
-        {
+        let (mut at, mut start) = (0_usize, true);
+        let (mut proto, mut probe) = (false, Self::default());
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            if start {
+                (proto, probe) = (matches!(rest, [0x80, 0..=5, ..]), Self::default());
+            }
+            let Ok(Step::Instruction(instruction)) = decode(rest, 0) else { return false };
             at = at.saturating_add(instruction.length);
             probe.see(&instruction);
-            let imports = probe.imports || probe.stack_imports;
-            let stop = instruction.opcode == Opcode::Stop;
-            if stop || imports && starts_with_proto {
-                return imports;
+            start = instruction.opcode == Opcode::Stop;
+            if (probe.imports || probe.stack_imports) && (start || proto) {
+                return true;
             }
         }
-        false
     }
 
     fn see(&mut self, instruction: &Instruction<'_>) {
@@ -90,6 +92,15 @@ impl Probe {
             _ => {}
         }
     }
+}
+
+/// Whether the bytes are a `GLOBAL` or `INST` that the end of input cuts: `Lib/pickle.py` imports
+/// for it what is there, less the last byte.
+fn is_cut_import(bytes: &[u8]) -> bool {
+    let [b'c' | b'i', lines @ ..] = bytes else { return false };
+    let mut lines = lines.split(|&byte| byte == b'\n');
+    let (module, name) = (lines.next().unwrap_or_default(), lines.next());
+    is_path(module) && name.is_none_or(is_path) && lines.next().is_none()
 }
 
 /// Whether text could be a module or an attribute: letters, digits, underscores and dots, and
@@ -114,6 +125,9 @@ mod tests {
             b"(lp0\n.",
             b"I1\n.",
             b"\x80\x04\x8c\x02os\x8c\x06system\x93\xff",
+            b"\x80\x04\x8e\0\0\0\0\0\0\0\x10",
+            b"cposix\nsyst",
+            b"(iposix\nsystem\n",
         ] {
             assert_eq!(Probe::of(pickle).accepts(), Some(true), "{pickle:?}");
         }
@@ -123,6 +137,7 @@ mod tests {
             b"PK\x03\x04rest",
             b"\x80",
             b"import os\nimport sys\n",
+            b"crate one\ncrate two",
             b"{\"a\": 1}",
             b"\x89PNG\r\n\x1a\n",
             b".",
@@ -136,6 +151,7 @@ mod tests {
         assert!(Probe::may_import(b"cos\nsystem\n."));
         assert!(Probe::may_import(b"\x80\x02cos\nsystem\n"));
         assert!(Probe::may_import(b"\x80\x04\x8c\x02os\x8c\x06system\x93."));
+        assert!(Probe::may_import(b"N.\x80\x02K\x01.cos\nsystem\n."));
         assert!(!Probe::may_import(b"cos\nsystem\n"));
         assert!(!Probe::may_import(b"\x80\x02]."));
         assert!(!Probe::may_import(b"plain text"));

@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "09d3f37acd9372fea02f5ecff246c5f7fef02748ff40a147fa311279cd8ee8d7";
+pub const SHA256: &str = "ea95c11b5db2a860846c749f4e2e65f0106445cd8bebebf9178884c5aa2677be";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",
@@ -1017,6 +1017,17 @@ const G62: AllowedGlobal = AllowedGlobal {
 const G63: AllowedGlobal = AllowedGlobal {
     module: "",
     name: "",
+    kind: Kind::Function,
+    call: Some(Shape { required: 1, args: &[KindSet(Kind::Bytes.set().0)], rest: None }),
+    build: None,
+    gives: Kind::Storage,
+    items: false,
+    why: "loads a PyTorch file out of a byte string, as a tensor in a plain pickle carries it; the byte string must be a literal (nothing on this list computes bytes but latin1 text, which is a literal too), and every literal that imports or is an archive is judged by itself, so that what it loads is judged before the call",
+    source: "torch/storage.py: _load_from_bytes, TypedStorage.__reduce__",
+};
+const G64: AllowedGlobal = AllowedGlobal {
+    module: "",
+    name: "",
     kind: Kind::Class,
     call: Some(Shape { required: 0, args: &[], rest: None }),
     build: Some(KindSet(Kind::Dict.set().0)),
@@ -1058,7 +1069,7 @@ pub(super) static ALLOWED: &[AllowedGlobal] = &[
     G17.called("datetime", "timedelta"),
     G18.called("datetime", "timezone"),
     G19.called("decimal", "Decimal"),
-    G63.called("joblib.numpy_pickle", "NumpyArrayWrapper"),
+    G64.called("joblib.numpy_pickle", "NumpyArrayWrapper"),
     G55.called("lightning.fabric.utilities.data", "AttributeDict"),
     G55.called("lightning_fabric.utilities.data", "AttributeDict"),
     G61.called("numpy", "bool"),
@@ -1140,7 +1151,7 @@ pub(super) static ALLOWED: &[AllowedGlobal] = &[
     G20.called("pathlib._local", "PureWindowsPath"),
     G20.called("pathlib._local", "WindowsPath"),
     G55.called("pytorch_lightning.utilities.parsing", "AttributeDict"),
-    G63.called("sklearn.externals.joblib.numpy_pickle", "NumpyArrayWrapper"),
+    G64.called("sklearn.externals.joblib.numpy_pickle", "NumpyArrayWrapper"),
     G32.called("torch", "BFloat16Storage"),
     G36.called("torch", "BFloat16Tensor"),
     G32.called("torch", "BoolStorage"),
@@ -1289,6 +1300,7 @@ pub(super) static ALLOWED: &[AllowedGlobal] = &[
     G34.called("torch.storage", "_LegacyStorage"),
     G34.called("torch.storage", "_TypedStorage"),
     G34.called("torch.storage", "_UntypedStorage"),
+    G63.called("torch.storage", "_load_from_bytes"),
     G52.called("torch.tensor", "_rebuild_from_type"),
     G51.called("torch.tensor", "_rebuild_from_type_v2"),
     G31.called("torch.torch_version", "TorchVersion"),
@@ -1737,7 +1749,6 @@ pub(super) static EXACT: &[(&str, &str, &Family)] = &[
     ("torch.serialization", "safe_globals", &REGISTRY),
     ("torch.serialization", "save", &FILESYSTEM),
     ("torch.serialization", "set_default_load_endianness", &REGISTRY),
-    ("torch.storage", "_load_from_bytes", &NESTED_DESERIALISATION),
     ("torch.storage", "from_file", &FILESYSTEM),
     ("torch.utils._pytree", "_private_register_pytree_node", &REGISTRY),
     ("torch.utils._pytree", "_register_pytree_node", &REGISTRY),

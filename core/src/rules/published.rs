@@ -199,7 +199,6 @@ pub(super) const PUBLISHED: &[(&str, &str, &str)] = &[
     ("cPickle", "loads", "nested pickle"),
     ("pickle", "_loads", "GHSA-fphw-536r-4p88"),
     ("pickle", "_Unpickler", "GHSA-fphw-536r-4p88"),
-    ("torch.storage", "_load_from_bytes", "nested pickle"),
     ("dill", "loads", "nested pickle"),
     ("joblib", "load", "modelaudit 626"),
     ("pandas", "read_pickle", "nested pickle"),

@@ -10,15 +10,17 @@ mod tally;
 mod tape;
 mod zip;
 
-use secure_torch_core::format::detect::{Format, is_text, signature};
+use secure_torch_core::format::detect::{Format, is_text, promises, signature};
 use secure_torch_core::format::tar;
 use secure_torch_core::format::zip::Archive;
-use secure_torch_core::pickle::audit::GrowingWorkspace;
+use secure_torch_core::pickle::audit::{GrowingWorkspace, PersistentIds};
 use secure_torch_core::score::Rule;
 
 use crate::policy::Policy;
 use crate::report::Report;
 use crate::source::Source;
+use crate::trace::Stream;
+use probe::Names;
 use tally::Tally;
 
 /// Judges a source. It cannot fail: what cannot be judged is a finding that blocks.
@@ -30,14 +32,16 @@ pub fn scan(source: &Source, policy: &Policy) -> Report {
     tally.into_report(source, policy, &formats)
 }
 
-/// The pickles of a source with their paths, for a listing: the source itself, or the members
-/// of its archive that are pickles.
-#[must_use]
-pub fn pickles(source: &Source, policy: &Policy) -> Vec<(String, Vec<u8>)> {
+/// Hands every pickle of a source to `listener`, in the order in which they are met, with the
+/// options under which it is judged.
+pub(crate) fn listen<'p>(
+    source: &Source,
+    policy: &'p Policy,
+    listener: &'p mut dyn FnMut(&Stream<'_>),
+) {
     let mut judge = Judge::new(policy);
-    judge.collected = Some(Vec::new());
+    judge.listener = Some(listener);
     judge.part(source.bytes(), &Context::file(source.name()));
-    judge.collected.unwrap_or_default()
 }
 
 /// Where a part stands, and what its surroundings say about it.
@@ -51,10 +55,8 @@ struct Context<'c> {
     depth: u32,
     /// How many pickles the part lies in.
     nesting: u32,
-    /// Whether persistent ids may name storages.
-    storages: bool,
-    /// Whether persistent ids may name a module's source.
-    source_ids: bool,
+    /// The persistent ids that the part's own loader understands.
+    ids: PersistentIds,
     /// Whether `__torch__` names are the archive's own.
     torchscript: bool,
     /// What an unknown part means.
@@ -77,8 +79,7 @@ impl<'c> Context<'c> {
             name,
             depth: 0,
             nesting: 0,
-            storages: false,
-            source_ids: false,
+            ids: PersistentIds::None,
             torchscript: false,
             unknown: Unknown::Blocks,
         }
@@ -92,8 +93,10 @@ struct Judge<'p> {
     workspace: GrowingWorkspace,
     /// How many bytes all compressed members took so far.
     unpacked: u64,
-    /// The pickles that were met, where somebody wants them.
-    collected: Option<Vec<(String, Vec<u8>)>>,
+    /// How many bytes the last probe read.
+    last_probe: usize,
+    /// Who wants to hear of each pickle.
+    listener: Option<&'p mut dyn FnMut(&Stream<'_>)>,
 }
 
 impl<'p> Judge<'p> {
@@ -103,7 +106,8 @@ impl<'p> Judge<'p> {
             tally: Tally::new(policy.limits.report),
             workspace: GrowingWorkspace::new(&policy.limits.pickle),
             unpacked: 0,
-            collected: None,
+            last_probe: 0,
+            listener: None,
         }
     }
 
@@ -121,10 +125,16 @@ impl<'p> Judge<'p> {
         if tar::is_tar(bytes) {
             formats.push(self.tar(bytes, context));
         }
-        if self.is_pickle(bytes) {
-            if let Some(collected) = &mut self.collected {
-                collected.push((context.path.to_owned(), bytes.to_vec()));
-            }
+        // An archive's first bytes decode as a few opcodes too; what counts there is whether
+        // they import anything.
+        let pickle = if !formats.is_empty() {
+            self.would_import(bytes, Names::Paths)
+        } else if promises(context.name, "text") {
+            self.is_pickle(bytes, Names::Paths)
+        } else {
+            self.is_pickle(bytes, Names::Any)
+        };
+        if pickle {
             formats.push(self.pickles(bytes, context));
         }
         if formats.len() > 1 {
@@ -171,7 +181,13 @@ impl<'p> Judge<'p> {
                     format!("{} is recognised, but this version cannot judge it", signature.title);
                 self.tally.find(Rule::FormatUnknown, context.path, Some(0), signature.id, why);
             }
-            Format::Text => self.tally.note("text is no model; what else reads it is not judged"),
+            Format::Text => {
+                if context.path.is_empty() {
+                    let what =
+                        "the file is text and no model; what else may read it was not judged";
+                    self.tally.note(what);
+                }
+            }
             _ if bytes.is_empty() && context.path.is_empty() => {
                 self.tally.find(Rule::FormatUnknown, context.path, None, "", "the file is empty");
             }

@@ -1,39 +1,92 @@
 //! Whether bytes that nobody calls a pickle would import something all the same.
 
-use secure_torch_core::pickle::audit::{Finding, ImportSeen, Literal, Options, Sink, audit};
+use secure_torch_core::pickle::audit::{End, Finding, ImportSeen, Literal, Options, Sink, audit};
 use secure_torch_core::pickle::opcode::Opcode;
 use secure_torch_core::pickle::probe::{Probe, is_path};
 use secure_torch_core::score::Rule;
 
 use super::Judge;
 
+/// Which names count as an import.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// Any: Python imports a module of whatever name, if a file of that name lies beside it.
+    Any,
+    /// Letters, digits, underscores and dots. For bytes that are something else in their own
+    /// right, where any name would make a pickle of every text that starts with `c`.
+    Paths,
+}
+
 impl Judge<'_> {
     /// Whether some unpickler would get anywhere with the bytes.
-    pub(super) fn is_pickle(&mut self, bytes: &[u8]) -> bool {
-        Probe::of(bytes).accepts().unwrap_or_else(|| self.would_import(bytes))
+    pub(super) fn is_pickle(&mut self, bytes: &[u8], names: Names) -> bool {
+        Probe::of(bytes).accepts() == Some(true) || self.would_import(bytes, names)
     }
 
     /// Whether an unpickler would import something before it met what stops it.
     ///
     /// Raw numbers decode as a few opcodes by chance, but hardly as two strings and the opcode
     /// that imports by them; the audit tells the two apart.
-    pub(super) fn would_import(&mut self, bytes: &[u8]) -> bool {
+    pub(super) fn would_import(&mut self, bytes: &[u8], names: Names) -> bool {
         let options = Options { limits: self.policy.limits.pickle, ..Options::default() };
-        let mut sink = ProbeSink { imports: false, stopped: false };
-        audit(bytes, &options, &mut self.workspace, &mut sink);
-        sink.imports
+        let mut at = 0;
+        self.last_probe = 0;
+        // Several pickles may follow one another, and an honest one may come first.
+        for _ in 0..self.policy.limits.pickle.pickles_in_a_row {
+            let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
+            let mut sink = ProbeSink { names, imports: false, stopped: false };
+            let outcome = audit(rest, &options, &mut self.workspace, &mut sink);
+            self.last_probe =
+                at.saturating_add(usize::try_from(outcome.offset).unwrap_or(usize::MAX));
+            if sink.imports {
+                return true;
+            }
+            if outcome.end != End::Stop {
+                break;
+            }
+            at = self.last_probe;
+        }
+        false
+    }
+
+    /// Where a pickle that imports starts among bytes that are none, if one does.
+    ///
+    /// Every place is tried where `PROTO` or an import by two lines stands. How much is decoded
+    /// in all is bounded by a multiple of the bytes' length, so that bytes made of such places
+    /// take no more than linear time; past that the search ends at the place that it has
+    /// reached, which is then judged.
+    pub(super) fn hidden_pickle(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut budget = bytes.len().saturating_mul(8).max(4096);
+        for (at, &byte) in bytes.iter().enumerate() {
+            let rest = &bytes[at..];
+            let candidate = match byte {
+                0x80 => Probe::of(rest).proto,
+                b'c' | b'i' => Probe::of(&rest[..rest.len().min(1024)]).imports,
+                _ => false,
+            };
+            if !candidate {
+                continue;
+            }
+            if budget == 0 || self.would_import(rest, Names::Paths) {
+                return Some(at);
+            }
+            budget = budget.saturating_sub(self.last_probe.max(16));
+        }
+        None
     }
 }
 
 struct ProbeSink {
+    names: Names,
     imports: bool,
     stopped: bool,
 }
 
 impl Sink for ProbeSink {
     fn import(&mut self, import: &ImportSeen<'_>) {
-        let named = is_path(import.module.as_bytes()) && is_path(import.name.as_bytes());
-        self.imports |= named && !self.stopped;
+        let counts = self.names == Names::Any
+            || is_path(import.module.as_bytes()) && is_path(import.name.as_bytes());
+        self.imports |= counts && !self.stopped;
     }
 
     fn call(&mut self, _import: u32, _offset: u64, _opcode: Opcode) {}
@@ -42,6 +95,7 @@ impl Sink for ProbeSink {
         match finding.rule {
             Rule::PickleMalformed | Rule::PickleTruncated => self.stopped = true,
             Rule::PickleGlobalUnresolvable => self.imports |= !self.stopped,
+            Rule::PickleExtension => self.imports |= !self.stopped && self.names == Names::Any,
             _ => {}
         }
     }

@@ -1,17 +1,23 @@
 //! Judging pickles: one, several in a row, and those inside their byte strings.
 
+use std::collections::HashMap;
+
 use secure_torch_core::format::detect::Format;
 use secure_torch_core::format::torch_legacy;
 use secure_torch_core::format::torch_tar::Records;
+use secure_torch_core::format::zip::Archive;
 use secure_torch_core::pickle::audit::{
-    Detail, End, Finding, ImportSeen, Literal, Options, Outcome, Sink, audit, is_joblib_wrapper,
+    Detail, End, Finding, ImportSeen, Literal, Options, Outcome, PersistentIds, Sink, StorageSeen,
+    audit, is_joblib_wrapper,
 };
 use secure_torch_core::pickle::opcode::Opcode;
 use secure_torch_core::pickle::probe::Probe;
 use secure_torch_core::score::Rule;
 
+use super::probe::Names;
 use super::tally::Tally;
-use super::{Context, Judge};
+use super::{Context, Judge, Unknown};
+use crate::trace::Stream;
 
 /// Puts what the auditor tells into the tally.
 struct StreamSink<'t> {
@@ -30,6 +36,38 @@ struct StreamSink<'t> {
     imports: Vec<(Option<usize>, String)>,
     /// Literals that may be pickles: where, how long, and whether they are Latin-1 text.
     literals: Vec<(usize, usize, bool)>,
+    storages: Storages,
+}
+
+/// What a stream showed.
+struct Seen {
+    outcome: Outcome,
+    /// The last global that it names, without its module.
+    class: Option<String>,
+    storages: Storages,
+}
+
+impl Seen {
+    fn length(&self) -> usize {
+        usize::try_from(self.outcome.offset).unwrap_or(usize::MAX)
+    }
+}
+
+/// The storages that a stream asks for, each key once, with their bytes.
+#[derive(Default)]
+struct Storages {
+    bytes: HashMap<String, u64>,
+    unknown: bool,
+}
+
+impl Storages {
+    /// The bytes that they take behind a legacy file's pickles, where all are known.
+    fn legacy_bytes(&self) -> Option<u64> {
+        if self.unknown {
+            return None;
+        }
+        self.bytes.values().try_fold(0_u64, |sum, &bytes| sum.checked_add(bytes)?.checked_add(8))
+    }
 }
 
 impl Sink for StreamSink<'_> {
@@ -76,6 +114,20 @@ impl Sink for StreamSink<'_> {
         self.tally.find(finding.rule, self.part, Some(offset), subject, message);
     }
 
+    fn storage(&mut self, storage: StorageSeen<'_>) {
+        let bytes = storage
+            .known
+            .and_then(|(key, size, count)| Some((key.to_owned(), size.checked_mul(count)?)));
+        match bytes {
+            // Views name the storage that they look into again, with its whole size.
+            Some((key, bytes)) => {
+                let seen = self.storages.bytes.entry(key).or_insert(bytes);
+                self.storages.unknown |= *seen != bytes;
+            }
+            None => self.storages.unknown = true,
+        }
+    }
+
     fn literal(&mut self, literal: Literal<'_>) {
         if self.broken {
             return;
@@ -93,7 +145,11 @@ impl Judge<'_> {
             self.legacy(bytes, context);
             return Format::PytorchLegacy;
         }
-        let mut at = 0;
+        self.in_a_row(bytes, 0, context)
+    }
+
+    /// Judges pickles that follow one another, from `at` on.
+    fn in_a_row(&mut self, bytes: &[u8], mut at: usize, context: &Context<'_>) -> Format {
         let mut format = Format::Pickle;
         for count in 0.. {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -101,8 +157,8 @@ impl Judge<'_> {
                 if rest.is_empty() {
                     break;
                 }
-                if !self.is_pickle(rest) {
-                    self.trailing(context, at, rest.len());
+                if !self.is_pickle(rest, Names::Paths) {
+                    self.trailing(bytes, at, context);
                     break;
                 }
             }
@@ -111,43 +167,75 @@ impl Judge<'_> {
                 self.tally.find(Rule::PickleLimit, context.path, Some(at as u64), "", why);
                 break;
             }
-            let outcome = self.stream(rest, at as u64, context);
-            if outcome.joblib {
+            let seen = self.stream(rest, at as u64, context);
+            if seen.outcome.joblib {
                 format = Format::Joblib;
             }
-            at = at.saturating_add(length(&outcome));
-            if outcome.end != End::Stop {
+            at = at.saturating_add(seen.length());
+            if seen.outcome.end != End::Stop {
                 break;
             }
         }
         format
     }
 
-    fn trailing(&mut self, context: &Context<'_>, at: usize, length: usize) {
-        let why =
-            format!("{length} bytes follow the last STOP, and no known layout accounts for them");
+    /// Bytes that no layout accounts for: a finding, and a search for a pickle among them, which
+    /// a loader that seeks would find.
+    fn trailing(&mut self, bytes: &[u8], at: usize, context: &Context<'_>) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let why = format!("{} bytes follow that no known layout accounts for", rest.len());
         self.tally.find(Rule::PickleTrailingData, context.path, Some(at as u64), "", why);
+        if let Some(found) = self.hidden_pickle(rest) {
+            let start = at.saturating_add(found);
+            self.in_a_row(bytes, start, context);
+        }
     }
 
     /// Five pickles, then storages.
     fn legacy(&mut self, bytes: &[u8], context: &Context<'_>) {
         let mut at = 0;
+        let mut storages = Storages::default();
         for name in torch_legacy::STREAMS {
             let rest = bytes.get(at..).unwrap_or_default();
             // Only the object's pickle is read with torch's own `persistent_load`.
             let object = name == "object";
-            let context = Context { storages: object, source_ids: object, ..*context };
-            let outcome = self.stream(rest, at as u64, &context);
-            at = at.saturating_add(length(&outcome));
-            if outcome.end != End::Stop {
+            let ids = if object { PersistentIds::LegacyStorages } else { PersistentIds::None };
+            let seen = self.stream(rest, at as u64, &Context { ids, ..*context });
+            at = at.saturating_add(seen.length());
+            if seen.outcome.end != End::Stop {
                 return;
             }
+            if object {
+                storages = seen.storages;
+            }
         }
-        let storages = bytes.len().saturating_sub(at);
-        if storages > 0 {
+        self.legacy_storages(bytes, at, &storages, context);
+    }
+
+    /// The storages behind a legacy file's pickles: each takes eight bytes and its elements.
+    fn legacy_storages(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        storages: &Storages,
+        context: &Context<'_>,
+    ) {
+        let there = (bytes.len() as u64).saturating_sub(at as u64);
+        let Some(expected) = storages.legacy_bytes() else {
             self.tally.note(format!(
-                "{storages} bytes behind the pickles are taken for tensor storages and were not examined"
+                "{there} bytes behind the pickles are taken for tensor storages and were not examined"
             ));
+            return;
+        };
+        if there < expected {
+            let why = format!("the storages take {expected} bytes, and {there} follow the pickles");
+            self.tally.find(Rule::PickleTruncated, context.path, Some(at as u64), "storages", why);
+        } else if there > expected {
+            let end = at.saturating_add(usize::try_from(expected).unwrap_or(usize::MAX));
+            self.trailing(bytes, end, context);
+        }
+        if expected > 0 {
+            self.tally.note(format!("{expected} bytes of tensor storages were not examined"));
         }
     }
 
@@ -156,13 +244,13 @@ impl Judge<'_> {
         let mut at = 0;
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
-            let (outcome, class) = self.stream_with_class(rest, at as u64, context);
-            at = at.saturating_add(length(&outcome));
-            if outcome.end != End::Stop {
+            let seen = self.stream(rest, at as u64, context);
+            at = at.saturating_add(seen.length());
+            if seen.outcome.end != End::Stop {
                 return;
             }
             let rest = bytes.get(at..).unwrap_or_default();
-            let raw = records.raw_length(class.as_deref(), rest);
+            let raw = records.raw_length(seen.class.as_deref(), rest);
             match raw.and_then(|raw| usize::try_from(raw).ok()).filter(|&raw| raw <= rest.len()) {
                 Some(raw) => at = at.saturating_add(raw),
                 None => {
@@ -174,24 +262,33 @@ impl Judge<'_> {
         }
     }
 
-    /// Judges one pickle at the front of `bytes`, which stand at `base` of their part.
-    pub(super) fn stream(&mut self, bytes: &[u8], base: u64, context: &Context<'_>) -> Outcome {
-        self.stream_with_class(bytes, base, context).0
-    }
-
-    /// Judges a pickle as each of its readers sees it; also the last global that it names.
-    fn stream_with_class(
-        &mut self,
-        bytes: &[u8],
-        base: u64,
-        context: &Context<'_>,
-    ) -> (Outcome, Option<String>) {
-        let mut seen = self.view(bytes, base, context, false);
-        if seen.0.joblib {
+    /// Judges one pickle at the front of `bytes`, which stand at `base` of their part, as each of
+    /// its readers sees it.
+    fn stream(&mut self, bytes: &[u8], base: u64, context: &Context<'_>) -> Seen {
+        let policy = self.policy;
+        let allow: Vec<(&str, &str)> = policy
+            .allow
+            .iter()
+            .map(|global| (global.module.as_str(), global.name.as_str()))
+            .collect();
+        let mut options = Options {
+            persistent_ids: context.ids,
+            torchscript: context.torchscript,
+            joblib: false,
+            nested: true,
+            allow: &allow,
+            limits: policy.limits.pickle,
+        };
+        let mut seen = self.view(bytes, base, context, &options);
+        if seen.outcome.joblib {
             // `joblib.load` takes arrays from between the opcodes; `pickle.load` does not.
-            seen = self.view(bytes, base, context, true);
+            options.joblib = true;
+            seen = self.view(bytes, base, context, &options);
         }
-        self.tally.examine(seen.0.offset);
+        if let Some(listener) = &mut self.listener {
+            listener(&Stream { path: context.path, offset: base, bytes, options });
+        }
+        self.tally.examine(seen.outcome.offset);
         seen
     }
 
@@ -201,38 +298,25 @@ impl Judge<'_> {
         bytes: &[u8],
         base: u64,
         context: &Context<'_>,
-        joblib: bool,
-    ) -> (Outcome, Option<String>) {
-        let allow: Vec<(&str, &str)> = self
-            .policy
-            .allow
-            .iter()
-            .map(|global| (global.module.as_str(), global.name.as_str()))
-            .collect();
-        let options = Options {
-            storages: context.storages,
-            source_ids: context.source_ids,
-            torchscript: context.torchscript,
-            joblib,
-            nested: true,
-            allow: &allow,
-            limits: self.policy.limits.pickle,
-        };
+        options: &Options<'_>,
+    ) -> Seen {
         let mut sink = StreamSink {
             tally: &mut self.tally,
             part: context.path,
             base,
-            joblib_view: joblib,
+            joblib_view: options.joblib,
             joblib: false,
             broken: false,
             imports: Vec::new(),
             literals: Vec::new(),
+            storages: Storages::default(),
         };
-        let outcome = audit(bytes, &options, &mut self.workspace, &mut sink);
+        let outcome = audit(bytes, options, &mut self.workspace, &mut sink);
         let class = sink.imports.last().map(|(_, subject)| last_name(subject).to_owned());
         let literals = std::mem::take(&mut sink.literals);
+        let storages = std::mem::take(&mut sink.storages);
         self.nested(bytes, base, &literals, context);
-        (outcome, class)
+        Seen { outcome, class, storages }
     }
 
     /// Judges the literals of a stream that are pickles themselves.
@@ -251,14 +335,16 @@ impl Judge<'_> {
             let decoded;
             let data = if latin1 {
                 match latin1_bytes(data) {
-                    Some(bytes) if Probe::may_import(&bytes) => decoded = bytes,
-                    _ => continue,
+                    Some(bytes) => decoded = bytes,
+                    None => continue,
                 }
                 &decoded
             } else {
                 data
             };
-            if !self.would_import(data) {
+            // `torch.storage._load_from_bytes` opens an archive in a byte string.
+            let archive = data.starts_with(b"PK\x03\x04") && Archive::open(data).is_ok();
+            if !archive && !(Probe::may_import(data) && self.would_import(data, Names::Paths)) {
                 continue;
             }
             let why = "a byte string of this pickle is a pickle itself";
@@ -271,12 +357,13 @@ impl Judge<'_> {
             let path = format!("{}@{place}", context.path);
             let inner = Context {
                 path: &path,
+                name: "",
                 nesting: context.nesting + 1,
-                storages: false,
-                source_ids: false,
+                ids: PersistentIds::None,
+                unknown: Unknown::Passes,
                 ..*context
             };
-            self.pickles(data, &inner);
+            self.part(data, &inner);
         }
     }
 }
@@ -288,8 +375,4 @@ fn latin1_bytes(text: &[u8]) -> Option<Vec<u8>> {
 
 fn last_name(subject: &str) -> &str {
     subject.rsplit('.').next().unwrap_or(subject)
-}
-
-fn length(outcome: &Outcome) -> usize {
-    usize::try_from(outcome.offset).unwrap_or(usize::MAX)
 }

@@ -105,8 +105,8 @@ impl Tally {
         let (python3_module, python3_name) = judgement.python3;
         self.globals_by_key.insert(key, self.globals.len());
         self.globals.push(Global {
-            module: printable(module),
-            name: printable(name),
+            module: module.to_owned(),
+            name: name.to_owned(),
             python3: printable(&format!("{python3_module}.{python3_name}")),
             class,
             family,

@@ -3,6 +3,7 @@
 use secure_torch_core::format::detect::Format;
 use secure_torch_core::format::tar::Archive;
 use secure_torch_core::format::torch_tar::{interleaved, is_layout};
+use secure_torch_core::pickle::audit::PersistentIds;
 use secure_torch_core::score::Rule;
 
 use super::{Context, Judge, Unknown, member_path};
@@ -53,7 +54,7 @@ impl Judge<'_> {
                 path: &path,
                 name: &shown,
                 depth: context.depth + 1,
-                storages: torch,
+                ids: if torch { PersistentIds::Tensors } else { PersistentIds::None },
                 unknown: Unknown::Blocks,
                 ..*context
             };

@@ -8,8 +8,10 @@ use flate2::bufread::DeflateDecoder;
 use secure_torch_core::format::detect::{Format, signature};
 use secure_torch_core::format::torch_zip::{Layout, Role, layout};
 use secure_torch_core::format::zip::{Archive, Entry, METHOD_DEFLATED, METHOD_STORED};
+use secure_torch_core::pickle::audit::PersistentIds;
 use secure_torch_core::score::Rule;
 
+use super::probe::Names;
 use super::{Context, Judge, Unknown, member_path};
 use crate::text::printable_bytes;
 
@@ -48,9 +50,10 @@ impl Judge<'_> {
             self.member(&entry, layout.as_ref(), context, &mut storages);
         }
         if storages.count > 0 {
+            let plural = if storages.count == 1 { "" } else { "s" };
             self.tally.note(format!(
-                "{} storages hold {} bytes of tensor data, of which only the first bytes were examined",
-                storages.count, storages.bytes
+                "of {} bytes of tensor data in {} storage{plural}, only each one's start was examined",
+                storages.bytes, storages.count
             ));
         }
         match layout {
@@ -95,8 +98,7 @@ impl Judge<'_> {
             path: &path,
             name: &name,
             depth: context.depth + 1,
-            storages: layout.is_some(),
-            source_ids: false,
+            ids: if layout.is_some() { PersistentIds::Storages } else { PersistentIds::None },
             torchscript: layout.is_some_and(|layout| layout.torchscript),
             unknown: if layout.is_some() { Unknown::Passes } else { Unknown::Blocks },
             ..*context
@@ -167,7 +169,7 @@ impl Judge<'_> {
         let container = signature(head).is_some_and(|signature| {
             signature.native || matches!(signature.id, "zip" | "7z" | "rar" | "xz")
         });
-        container || self.would_import(head)
+        container || self.would_import(head, Names::Paths)
     }
 
     fn check_crc(&mut self, entry: &Entry<'_>, content: &[u8], path: &str) {

@@ -2,11 +2,12 @@
 
 use core::convert::Infallible;
 
-use super::Options;
 use super::facts::is_never_text;
 use super::joblib::{RawArray, Wrapper};
-use super::sink::{Detail, Finding, ImportSeen, Literal, Sink};
-use super::value::{Container, Import, Item, NO_IMPORT, Value, Weight};
+use super::sink::{Detail, Finding, ImportSeen, Literal, Sink, StorageSeen};
+use super::value::{Container, Import, Item, NO_IMPORT, Tuple, Value, Weight};
+use super::{Options, PersistentIds};
+use crate::format::torch_tar::element_size;
 use crate::limits::PICKLE_NAME_BYTES;
 use crate::pickle::decode::{Arg, Instruction};
 use crate::pickle::kind::{Kind, KindSet, Shape};
@@ -28,6 +29,10 @@ const ANY: KindSet = KindSet(u32::MAX);
 
 /// The longest module or name that is compared whole.
 const NAME_BYTES: usize = PICKLE_NAME_BYTES as usize;
+
+/// The bytes of the shortest pickle that calls something, as text: `_codecs.encode` turns text
+/// into the bytes of a pickle under protocol 2.
+const LEAST_PICKLE: usize = 8;
 
 const fn unrestricted(kind: Kind, why: &'static str) -> AllowedGlobal {
     AllowedGlobal {
@@ -59,6 +64,8 @@ pub(super) struct AuditDomain<'a, 'm, S, I, C> {
     pub(super) joblib: bool,
     /// Whether this is a pickle inside a joblib dump, which joblib reads with `pickle.load`.
     embedded: bool,
+    /// The last tuple that may be a storage's persistent id, with its class, key and size.
+    last_id: Option<(Tuple, [Value; 3])>,
     /// Whether the stream runs out of what can be judged.
     pub(super) halted: bool,
 }
@@ -91,6 +98,7 @@ where
             raw: None,
             joblib: false,
             embedded: false,
+            last_id: None,
             halted: false,
         }
     }
@@ -191,6 +199,46 @@ where
         }
     }
 
+    /// What a persistent id stands for, if it is one that the file's own loader understands
+    /// (`persistent_load` in `torch/serialization.py`).
+    fn usual_id(&mut self, id: Option<Value>) -> Option<Value> {
+        const STORAGE: [Kind; 5] = [Kind::Text, Kind::Class, Kind::Text, Kind::Text, Kind::Int];
+        let ids = self.options.persistent_ids;
+        match (ids, id) {
+            (PersistentIds::None, _) => None,
+            (PersistentIds::Tensors, None | Some(Value::Int(_) | Value::Text { .. }))
+            | (PersistentIds::Tensors, Some(Value::Ints { arity: 1, .. })) => {
+                Some(Value::Plain(Kind::Tensor))
+            }
+            (_, Some(Value::Tuple(tuple)))
+                if matches!(tuple.arity, 5 | 6) && tuple.kinds.starts_with(&STORAGE) =>
+            {
+                self.tell_storage(tuple);
+                Some(Value::Plain(Kind::Storage))
+            }
+            (PersistentIds::LegacyStorages, Some(Value::Tuple(tuple)))
+                if tuple.arity == 4 && tuple.kinds.first() == Some(&Kind::Text) =>
+            {
+                // The class of a whole module, which its own GLOBAL has named.
+                Some(Value::Plain(Kind::Unknown))
+            }
+            _ => None,
+        }
+    }
+
+    fn tell_storage(&mut self, tuple: Tuple) {
+        let last = self.last_id.take().filter(|(last, _)| *last == tuple);
+        let mut buffer = [0; 64];
+        let known = last.and_then(|(_, [class, key, size])| {
+            let Value::Import(import) = class else { return None };
+            let Some(Class::Allowed(entry)) = self.entry(import) else { return None };
+            let Value::Int(size) = size else { return None };
+            let key = self.name(key, &mut buffer)?;
+            Some((key, element_size(entry.name)?, u64::from(size)))
+        });
+        self.sink.storage(StorageSeen { known });
+    }
+
     /// A call, build or extension of what an unjudged import gave.
     fn unknown_call(&mut self, at: &Instruction<'_>, import: u32) {
         self.sink.call(import, at.offset, at.opcode);
@@ -213,7 +261,7 @@ where
         self.find(rule, at.offset, Detail::CallOf(at.opcode, what));
     }
 
-    /// Reports literals that may be pickles of their own.
+    /// Reports literals that may be pickles of their own, or PyTorch files.
     fn offer(&mut self, offset: u64, data: &'a [u8], latin1: bool) {
         if self.options.nested && super::may_be_pickle(data, latin1) {
             self.sink.literal(Literal { offset, data, latin1 });
@@ -286,18 +334,16 @@ where
                     None => Value::Plain(Kind::Int),
                 }
             }
-            (Opcode::Long1 | Opcode::Long4, Arg::Data(data)) => match data {
-                [] => Value::Int(0),
-                [low, rest @ ..] if rest.is_empty() || rest == [0] => int(i64::from(*low)),
-                _ => Value::Plain(Kind::Int),
-            },
+            (Opcode::Long1 | Opcode::Long4, Arg::Data(data)) => {
+                long(data).map_or(Value::Plain(Kind::Int), int)
+            }
             (
                 Opcode::BinUnicode | Opcode::ShortBinUnicode | Opcode::BinUnicode8,
                 Arg::Data(data),
             ) => {
                 let offset = data_offset(data);
-                if data.starts_with(b"\xc2\x80") {
-                    self.offer(offset, data, true);
+                if data.len() >= LEAST_PICKLE {
+                    self.offer(offset, data, !data.is_ascii());
                 }
                 text(Encoding::Utf8, data, offset)
             }
@@ -364,26 +410,8 @@ where
     }
 
     fn persistent(&mut self, at: &Instruction<'a>, id: Option<Value>) -> Out<Value> {
-        // `('storage', class, key, location, size)`, with view metadata behind it in legacy
-        // files: `persistent_load` in `torch/serialization.py`.
-        const STORAGE: [Kind; 4] = [Kind::Text, Kind::Class, Kind::Text, Kind::Text];
-        // `('module', class, source file, source)`: legacy files of whole modules.
-        const MODULE: u8 = 4;
-        if self.options.storages
-            && let Some(Value::Tuple(tuple)) = id
-        {
-            if matches!(tuple.arity, 5 | 6)
-                && tuple.kinds.starts_with(&STORAGE)
-                && tuple.kinds.get(4) == Some(&Kind::Int)
-            {
-                return Ok(Value::Plain(Kind::Storage));
-            }
-            if self.options.source_ids
-                && tuple.arity == MODULE
-                && tuple.kinds.first() == Some(&Kind::Text)
-            {
-                return Ok(Value::Plain(Kind::Unknown));
-            }
+        if let Some(value) = self.usual_id(id) {
+            return Ok(value);
         }
         let why = "a persistent id runs the loader's own code, with what the file passes to it";
         self.find(Rule::PicklePersistentIdUnexpected, at.offset, Detail::Text(why));
@@ -505,7 +533,13 @@ where
                 let size = self.measure(at, items);
                 self.new_container(at, Kind::FrozenSet, NO_IMPORT, size)
             }
-            _ => self.tuple(at, items),
+            _ => {
+                let tuple = self.tuple(at, items);
+                if let (Value::Tuple(id), [_, class, key, _, size, ..]) = (tuple, items) {
+                    self.last_id = Some((id, [*class, *key, *size]));
+                }
+                tuple
+            }
         })
     }
 
@@ -557,6 +591,14 @@ where
         }
         Ok(())
     }
+}
+
+/// A little-endian two's complement integer, where it fits (`_PyLong_FromByteArray`).
+fn long(data: &[u8]) -> Option<i64> {
+    let negative = data.last().is_some_and(|&top| top >= 0x80);
+    let mut bytes = [if negative { 0xff } else { 0 }; 8];
+    bytes.get_mut(..data.len())?.copy_from_slice(data);
+    Some(i64::from_le_bytes(bytes))
 }
 
 fn int(value: i64) -> Value {

@@ -16,7 +16,7 @@ mod joblib;
 mod sink;
 mod value;
 
-pub use sink::{Detail, Finding, ImportSeen, Literal, Sink};
+pub use sink::{Detail, Finding, ImportSeen, Literal, Sink, StorageSeen};
 pub use value::{Container, Import, Item, NO_IMPORT, Tuple, Value, Weight};
 
 use domain::AuditDomain;
@@ -36,10 +36,8 @@ use crate::score::Rule;
 /// How a stream is read, as its surroundings say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'o> {
-    /// The stream lies in a PyTorch file: persistent ids that name a storage are usual.
-    pub storages: bool,
-    /// The stream lies in a legacy PyTorch file: persistent ids may name a module's source.
-    pub source_ids: bool,
+    /// Which persistent ids are usual.
+    pub persistent_ids: PersistentIds,
     /// The stream lies in a TorchScript archive: `__torch__` names are the archive's own.
     pub torchscript: bool,
     /// Read on as joblib's unpickler does, which takes arrays from between the opcodes.
@@ -50,6 +48,21 @@ pub struct Options<'o> {
     pub allow: &'o [(&'o str, &'o str)],
     /// What the stream may ask for.
     pub limits: limits::Pickle,
+}
+
+/// The persistent ids that a loader understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PersistentIds {
+    /// None: `pickle.load` has no `persistent_load`.
+    #[default]
+    None,
+    /// `('storage', class, key, location, size)`: a PyTorch ZIP archive.
+    Storages,
+    /// The same, with view metadata behind it, and `('module', class, file, source)`: a legacy
+    /// PyTorch file.
+    LegacyStorages,
+    /// The number of a tensor, alone or in a tuple: PyTorch's tar layout.
+    Tensors,
 }
 
 impl Options<'_> {
@@ -321,12 +334,12 @@ impl Frames {
     }
 }
 
-/// Whether a literal may be a pickle of its own.
+/// Whether a literal may be a pickle of its own, or an archive that `torch.load` opens.
 ///
-/// Text that spells bytes as Latin-1 must be decoded before it can be looked at, so it always
-/// may; looking costs its length once more.
+/// Text beyond ASCII that may spell bytes as Latin-1 must be decoded before it can be looked
+/// at, so it always may; looking costs its length once more.
 fn may_be_pickle(data: &[u8], latin1: bool) -> bool {
-    latin1 && data.len() > 4 || !latin1 && Probe::may_import(data)
+    latin1 || data.starts_with(b"PK\x03\x04") || Probe::may_import(data)
 }
 
 /// Whether a global is the class that stands for an array in a joblib dump: behind its `BUILD`,

@@ -21,6 +21,11 @@ pub trait Sink {
     /// A rule is hit.
     fn finding(&mut self, finding: Finding<'_>);
 
+    /// The stream asks its loader for a storage. By default nobody cares.
+    fn storage(&mut self, storage: StorageSeen<'_>) {
+        let _ = storage;
+    }
+
     /// A literal of the stream may itself be a pickle.
     fn literal(&mut self, literal: Literal<'_>);
 }
@@ -101,7 +106,15 @@ impl fmt::Display for Detail<'_> {
     }
 }
 
-/// A literal that may itself be a pickle.
+/// A storage that the stream asks its loader for.
+#[derive(Clone, Copy, Debug)]
+pub struct StorageSeen<'a> {
+    /// Its key, and the bytes of an element and how many there are; `None` where the stream
+    /// does not spell them out right before it asks.
+    pub known: Option<(&'a str, u64, u64)>,
+}
+
+/// A literal that may itself be a pickle, or a PyTorch file.
 #[derive(Clone, Copy, Debug)]
 pub struct Literal<'a> {
     /// Where its bytes start, from the start of the stream.

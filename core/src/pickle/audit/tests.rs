@@ -213,7 +213,7 @@ fn unpicklers_part_over_frames() {
 fn persistent_ids_are_storages_in_a_torch_file_alone() {
     let stream = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04tQ.";
     assert_eq!(rules(stream), [Rule::PicklePersistentIdUnexpected]);
-    let torch = Options { storages: true, ..Options::default() };
+    let torch = Options { persistent_ids: PersistentIds::Storages, ..Options::default() };
     assert_eq!(hear_with(stream, &torch).1.findings, []);
     assert_eq!(hear_with(b"K\x01Q.", &torch).1.findings.len(), 1);
 }
