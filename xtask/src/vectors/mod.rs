@@ -1,0 +1,214 @@
+//! `cargo xtask vectors`: the committed test vectors, made from their descriptions.
+//!
+//! Reads `spec/vectors/src/*.toml` and writes `spec/vectors/<group>.json`, byte for byte the
+//! same on every machine. It refuses a vector whose id repeats, whose threat or rule nobody
+//! lists, or whose expectation contradicts itself.
+
+mod assemble;
+mod deflate;
+mod pickle;
+mod rope;
+mod script;
+mod source;
+mod tar;
+mod zip;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::place;
+use assemble::Assembler;
+use rope::Rope;
+use source::{Expect, Vector};
+
+/// Inputs up to this many bytes stand in the JSON as base64.
+const INLINE: usize = 4_096;
+
+/// Choices on the command line of `vectors`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Write nothing; fail when a committed file is stale.
+    #[arg(long)]
+    check: bool,
+    /// Write the input of this vector to standard output, and nothing else.
+    #[arg(long, value_name = "ID", conflicts_with = "check")]
+    dump: Option<String>,
+    /// Write every input into this folder, named by id and file name.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "check")]
+    unpack: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Document<'s> {
+    schema: &'static str,
+    group: &'s str,
+    about: &'s str,
+    generated_by: &'static str,
+    vectors: Vec<Entry<'s>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'s> {
+    id: &'s str,
+    comment: &'s str,
+    threat: &'s [String],
+    name: &'s str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipe: Option<Vec<rope::Step>>,
+    sha256: String,
+    size: usize,
+    expect: &'s Expect,
+}
+
+/// Runs the chore.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let folder = place::root().join("spec/vectors");
+    let groups = source::load(&folder.join("src"))?;
+    let library = fs::read_to_string(folder.join("src/macros.txt")).context("no macros")?;
+    let assembler = Assembler::new(&library)?;
+    let known = Known::read(&folder)?;
+
+    let mut ids = BTreeSet::new();
+    let mut threats = BTreeSet::new();
+    let mut stale = Vec::new();
+    let mut total = 0;
+    for group in &groups {
+        let mut entries = Vec::new();
+        for vector in &group.vectors {
+            let within = || format!("{}: vector `{}`", group.name, vector.id);
+            ensure!(ids.insert(vector.id.clone()), "{}: the id repeats", within());
+            known.check(vector).with_context(within)?;
+            threats.extend(vector.threat.iter().cloned());
+            let rope = assembler.assemble(&vector.input).with_context(within)?;
+            if arguments.dump.as_ref() == Some(&vector.id) {
+                return write(&mut std::io::stdout(), &rope);
+            }
+            if let Some(folder) = &arguments.unpack {
+                let file = vector.name.replace('/', "_");
+                fs::create_dir_all(folder)?;
+                fs::write(folder.join(format!("{}--{file}", vector.id)), rope.flatten())?;
+            }
+            entries.push(entry(vector, &rope));
+        }
+        total += entries.len();
+        let document = Document {
+            schema: "schema.json",
+            group: &group.name,
+            about: &group.about,
+            generated_by: "cargo xtask vectors",
+            vectors: entries,
+        };
+        let text = serde_json::to_string_pretty(&document)? + "\n";
+        let path = folder.join(format!("{}.json", group.name));
+        if fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+            stale.push(group.name.clone());
+            if !arguments.check {
+                fs::write(&path, text)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
+        }
+    }
+    if let Some(id) = &arguments.dump {
+        bail!("no vector is called `{id}`");
+    }
+    let idle: Vec<_> = known.threats.difference(&threats).cloned().collect();
+    ensure!(idle.is_empty(), "no vector shows {}", idle.join(", "));
+    let orphans = orphans(&folder, &groups)?;
+    ensure!(orphans.is_empty(), "no source makes {}", orphans.join(", "));
+    if arguments.check && !stale.is_empty() {
+        bail!("stale: {}; regenerate with `cargo xtask vectors`", stale.join(", "));
+    }
+    println!("{total} vectors in {} groups, {} files written", groups.len(), stale.len());
+    Ok(())
+}
+
+fn write(out: &mut impl std::io::Write, rope: &Rope) -> Result<()> {
+    out.write_all(&rope.flatten())?;
+    Ok(())
+}
+
+fn entry<'s>(vector: &'s Vector, rope: &Rope) -> Entry<'s> {
+    let bytes = rope.flatten();
+    let recipe = rope.recipe();
+    let by_recipe = bytes.len() > INLINE && recipe.len() > 1;
+    Entry {
+        id: &vector.id,
+        comment: &vector.comment,
+        threat: &vector.threat,
+        name: &vector.name,
+        input: (!by_recipe).then(|| base64::engine::general_purpose::STANDARD.encode(&bytes)),
+        recipe: by_recipe.then_some(recipe),
+        sha256: rope::hex(&Sha256::digest(&bytes)),
+        size: bytes.len(),
+        expect: &vector.expect,
+    }
+}
+
+/// Committed JSON that no source makes any more.
+fn orphans(folder: &Path, groups: &[source::Group]) -> Result<Vec<String>> {
+    let mut orphans = Vec::new();
+    for file in fs::read_dir(folder)? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        if let Some(stem) = name.strip_suffix(".json")
+            && stem != "schema"
+            && groups.iter().all(|group| group.name != stem)
+        {
+            orphans.push(name);
+        }
+    }
+    Ok(orphans)
+}
+
+/// What a vector may name.
+struct Known {
+    threats: BTreeSet<String>,
+    rules: BTreeSet<String>,
+}
+
+impl Known {
+    fn read(folder: &Path) -> Result<Self> {
+        let readme = fs::read_to_string(folder.join("README.md")).context("no README.md")?;
+        let threats = readme.lines().filter_map(threat_of_row).map(str::to_owned).collect();
+        let path = place::root().join("spec/scoring.toml");
+        let scoring: toml::Table = toml::from_str(&fs::read_to_string(path)?)?;
+        let rules = scoring.get("rule").and_then(toml::Value::as_array).context("no rules")?;
+        let id = |rule: &toml::Value| Some(rule.get("id")?.as_str()?.to_owned());
+        Ok(Self { threats, rules: rules.iter().filter_map(id).collect() })
+    }
+
+    fn check(&self, vector: &Vector) -> Result<()> {
+        let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        ensure!(vector.id.bytes().all(word), "the id is not in kebab case");
+        ensure!(!vector.comment.trim().is_empty(), "a comment is missing");
+        for threat in &vector.threat {
+            ensure!(self.threats.contains(threat), "README.md lists no threat `{threat}`");
+        }
+        let expect = &vector.expect;
+        for rule in expect.rules.iter().chain(&expect.not_rules) {
+            ensure!(self.rules.contains(rule), "spec/scoring.toml has no rule `{rule}`");
+        }
+        let both = expect.rules.iter().find(|rule| expect.not_rules.contains(rule));
+        ensure!(both.is_none(), "a rule is both wanted and unwanted");
+        let hostile = expect.verdict == "block";
+        ensure!(hostile != vector.threat.is_empty(), "a threat is missing, or not one");
+        ensure!(!(hostile && expect.rules.is_empty()), "a blocked vector names its rule");
+        Ok(())
+    }
+}
+
+/// The id of a threat, where a line of README.md is its row: `| A1.2 | … |`.
+fn threat_of_row(line: &str) -> Option<&str> {
+    let id = line.strip_prefix("| ")?.split(" |").next()?;
+    let (item, part) = id.split_once('.')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let letter = item.as_bytes().first().is_some_and(u8::is_ascii_uppercase);
+    (letter && digits(&item[1..]) && digits(part)).then_some(id)
+}
