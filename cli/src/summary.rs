@@ -1,0 +1,73 @@
+//! One line per file, and one for all of them.
+
+use std::io::{self, Write};
+
+use secure_torch::core::score::Rule;
+use secure_torch::{Level, Report};
+
+use crate::output::{BAD, BOLD, DIM, GOOD, Page, WARN, count, shown_path, size};
+
+/// The style of a level.
+pub(crate) const fn style(level: Level) -> anstyle::Style {
+    match level {
+        Level::Safe | Level::Low => GOOD,
+        Level::Medium => WARN,
+        Level::High | Level::Critical => BAD,
+    }
+}
+
+/// The verdict as a word of a fixed width.
+pub(crate) fn verdict<W: Write>(report: &Report, page: &Page<W>) -> String {
+    if report.load_allowed() { page.paint(GOOD, "allowed") } else { page.paint(BAD, "BLOCKED") }
+}
+
+/// A file on one line: verdict, level, score, path, and the rules that were hit.
+pub(crate) fn line<W: Write>(report: &Report, page: &mut Page<W>) -> io::Result<()> {
+    let level = format!("{:<8}", report.threat_level.name());
+    // Nearly every file is unsigned: to say so on each line says nothing.
+    let unsigned = Rule::TrustUnsigned.id();
+    let rules: Vec<&str> =
+        report.score_breakdown.keys().copied().filter(|rule| *rule != unsigned).collect();
+    let about = format!("({}, {})", report.format, size(report.size_bytes));
+    let line = format!(
+        "{}  {} {:>3}  {}  {}",
+        verdict(report, page),
+        page.paint(style(report.threat_level), level),
+        report.threat_score,
+        shown_path(&report.path),
+        page.paint(DIM, about),
+    );
+    if rules.is_empty() {
+        page.line(line)
+    } else {
+        page.line(format_args!("{line}  {}", rules.join(" ")))
+    }
+}
+
+/// What came of all files together.
+pub(crate) fn print<W: Write>(
+    reports: &[Report],
+    problems: usize,
+    page: &mut Page<W>,
+) -> io::Result<()> {
+    let blocked: Vec<&Report> = reports.iter().filter(|report| !report.load_allowed()).collect();
+    let number = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    page.blank()?;
+    if blocked.len() > 1 {
+        let heading = page.paint(BOLD, "Blocked");
+        page.line(heading)?;
+        for report in &blocked {
+            line(report, page)?;
+        }
+        page.blank()?;
+    }
+    let allowed = reports.len().saturating_sub(blocked.len());
+    let mut parts = vec![format!("{allowed} allowed")];
+    let text = format!("{} blocked", blocked.len());
+    parts.push(if blocked.is_empty() { text } else { page.paint(BAD, text) });
+    if problems > 0 {
+        parts.push(page.paint(WARN, format!("{problems} could not be judged")));
+    }
+    let judged = count(number(reports.len()), "file judged", "files judged");
+    page.line(format_args!("{judged}: {}", parts.join(", ")))
+}
