@@ -1,0 +1,75 @@
+"""What the tests share: the command under test, the real inputs, the seed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED = int(os.environ.get("SECURE_TORCH_SEED") or random.SystemRandom().randrange(1 << 31))
+NOTES: list[str] = []
+
+
+def note(text: str) -> None:
+    """Keeps a line for the end of the run, where it is shown even if all passed."""
+    NOTES.append(text)
+
+
+def pytest_report_header() -> str:
+    """The seed, first of all."""
+    return f"SECURE_TORCH_SEED={SEED}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The notes, and the seed again."""
+    terminalreporter.section("measured")
+    for text in (*NOTES, f"SECURE_TORCH_SEED={SEED}"):
+        terminalreporter.write_line(text)
+
+
+def missing(what: str) -> None:
+    """Skips here, fails where `CI=true` allows no skip."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def command() -> str:
+    """The path of the built `secure-torch`."""
+    path = os.environ.get("SECURE_TORCH_BIN", "")
+    if not path:
+        missing("`SECURE_TORCH_BIN` names no command: run `cargo xtask test`")
+    return path
+
+
+@pytest.fixture(scope="session")
+def inputs() -> list[dict[str, Any]]:
+    """The real inputs that `cargo xtask inputs` fetched and checked."""
+    folder = os.environ.get("SECURE_TORCH_INPUTS", "")
+    index = Path(folder, "index.json")
+    if not folder or not index.is_file():
+        missing("no real inputs: run `cargo xtask inputs`")
+    return json.loads(index.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The seed of this run; set `SECURE_TORCH_SEED` to run one again."""
+    return SEED
+
+
+def run_json(command: str, *arguments: str) -> tuple[Any, int]:
+    """What the command printed as JSON, and its exit code."""
+    output = subprocess.run([command, *arguments], capture_output=True, timeout=600)
+    try:
+        return json.loads(output.stdout), output.returncode
+    except json.JSONDecodeError:
+        said = output.stderr.decode(errors="replace")[-2000:]
+        pytest.fail(f"no json from {arguments[:3]} (exit {output.returncode}): {said}")
