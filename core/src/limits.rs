@@ -60,8 +60,6 @@ impl Default for Pickle {
 pub struct Archive {
     /// the largest sharded checkpoints hold tens of thousands of storages, one entry each.
     pub entries: u32,
-    /// the ZIP length field holds no more, and other archives are held to the same.
-    pub name_bytes: u32,
     /// a checkpoint inside a model archive inside a download is three deep.
     pub depth: u32,
     /// one compressed member may unpack to 16 GiB; tensors are stored uncompressed, where no limit is needed.
@@ -80,7 +78,6 @@ impl Archive {
     /// The limits of the table.
     pub const DEFAULT: Self = Self {
         entries: ARCHIVE_ENTRIES,
-        name_bytes: ARCHIVE_NAME_BYTES,
         depth: ARCHIVE_DEPTH,
         member_bytes: ARCHIVE_MEMBER_BYTES,
         total_bytes: ARCHIVE_TOTAL_BYTES,
@@ -131,6 +128,8 @@ pub struct File {
     pub directory_entries: u32,
     /// folders nest less than this, and links are not followed, so a deeper one is made on purpose.
     pub directory_depth: u32,
+    /// longer bytes are not taken for text: configuration, code and vocabularies stay below 64 MiB, and all of a text has to be looked at.
+    pub text_bytes: u64,
 }
 
 impl File {
@@ -139,6 +138,7 @@ impl File {
         standard_input_bytes: FILE_STANDARD_INPUT_BYTES,
         directory_entries: FILE_DIRECTORY_ENTRIES,
         directory_depth: FILE_DIRECTORY_DEPTH,
+        text_bytes: FILE_TEXT_BYTES,
     };
 }
 
@@ -237,11 +237,6 @@ impl Limits {
             1_048_576,
             "the largest sharded checkpoints hold tens of thousands of storages, one entry each",
         ),
-        (
-            "archive.name_bytes",
-            65_535,
-            "the ZIP length field holds no more, and other archives are held to the same",
-        ),
         ("archive.depth", 8, "a checkpoint inside a model archive inside a download is three deep"),
         (
             "archive.member_bytes",
@@ -289,6 +284,11 @@ impl Limits {
             "file.directory_depth",
             64,
             "folders nest less than this, and links are not followed, so a deeper one is made on purpose",
+        ),
+        (
+            "file.text_bytes",
+            67_108_864,
+            "longer bytes are not taken for text: configuration, code and vocabularies stay below 64 MiB, and all of a text has to be looked at",
         ),
     ];
 
@@ -345,10 +345,6 @@ impl Limits {
                 Ok(value) => self.archive.entries = value,
                 Err(_) => return false,
             },
-            "archive.name_bytes" => match u32::try_from(value) {
-                Ok(value) => self.archive.name_bytes = value,
-                Err(_) => return false,
-            },
             "archive.depth" => match u32::try_from(value) {
                 Ok(value) => self.archive.depth = value,
                 Err(_) => return false,
@@ -385,6 +381,7 @@ impl Limits {
                 Ok(value) => self.file.directory_depth = value,
                 Err(_) => return false,
             },
+            "file.text_bytes" => self.file.text_bytes = value,
             _ => return false,
         }
         true
@@ -430,9 +427,6 @@ pub const PICKLE_NAME_BYTES: u32 = 512;
 /// the largest sharded checkpoints hold tens of thousands of storages, one entry each.
 pub const ARCHIVE_ENTRIES: u32 = 1_048_576;
 
-/// the ZIP length field holds no more, and other archives are held to the same.
-pub const ARCHIVE_NAME_BYTES: u32 = 65_535;
-
 /// a checkpoint inside a model archive inside a download is three deep.
 pub const ARCHIVE_DEPTH: u32 = 8;
 
@@ -468,3 +462,6 @@ pub const FILE_DIRECTORY_ENTRIES: u32 = 1_048_576;
 
 /// folders nest less than this, and links are not followed, so a deeper one is made on purpose.
 pub const FILE_DIRECTORY_DEPTH: u32 = 64;
+
+/// longer bytes are not taken for text: configuration, code and vocabularies stay below 64 MiB, and all of a text has to be looked at.
+pub const FILE_TEXT_BYTES: u64 = 67_108_864;

@@ -13,54 +13,55 @@ pub struct Error {
     cause: String,
 }
 
-/// The stable code of an [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Code {
-    /// The path leads nowhere.
-    NotFound,
-    /// The file may not be read.
-    Permission,
-    /// The path is a folder, a pipe, a device or a socket.
-    NotAFile,
-    /// The file changed while it was read.
-    Changed,
-    /// Reading failed otherwise.
-    Io,
-    /// The input is larger than a limit.
-    TooLarge,
-    /// The policy is not valid.
-    Policy,
+/// Makes [`Code`] from one list: variant, name, hint.
+macro_rules! codes {
+    ($($(#[$about:meta])* $variant:ident $name:literal $hint:literal;)+) => {
+        /// The stable code of an [`Error`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[$about])* $variant,)+
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The code's name in `spec/errors.toml`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            pub const fn hint(self) -> &'static str {
+                match self { $(Self::$variant => $hint,)+ }
+            }
+        }
+    };
 }
 
-impl Code {
-    /// The code's name in `spec/errors.toml`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotFound => "io-not-found",
-            Self::Permission => "io-permission",
-            Self::NotAFile => "io-not-a-file",
-            Self::Changed => "io-changed",
-            Self::Io => "io-failed",
-            Self::TooLarge => "input-too-large",
-            Self::Policy => "policy-invalid",
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub const fn hint(self) -> &'static str {
-        match self {
-            Self::NotFound => "check the path; a link may point to nothing",
-            Self::Permission => "check the permissions of the file and of the folders above it",
-            Self::NotAFile => "pipes, devices and sockets are not read; use `-` for standard input",
-            Self::Changed => "judge the file again once nothing writes to it",
-            Self::Io => "the medium or the network below the file reported the error",
-            Self::TooLarge => "raise the limit in the policy, or give a file instead of a stream",
-            Self::Policy => "see the policy reference for the keys and the values that it takes",
-        }
-    }
+codes! {
+    /// The path leads nowhere.
+    NotFound "io-not-found" "check the path; a link may point to nothing";
+    /// The file may not be read.
+    Permission "io-permission" "check the permissions of the file and of the folders above it";
+    /// The path is a folder, a pipe, a device or a socket.
+    NotAFile "io-not-a-file"
+        "pipes, devices and sockets are not read; use `-` for standard input";
+    /// The file changed while it was read.
+    Changed "io-changed" "judge the file again once nothing writes to it";
+    /// Reading failed otherwise.
+    Io "io-failed" "the medium or the network below the file reported the error";
+    /// The input is larger than a limit.
+    TooLarge "input-too-large"
+        "give a file instead of a stream, a smaller folder, or raise the limit: `Policy::limits` in the library, `--limit` on the command line";
+    /// The policy is not valid.
+    Policy "policy-invalid"
+        "a global is MODULE.NAME, or MODULE:NAME where the name holds dots; a limit is the name of one and a whole number that fits it";
+    /// Something was asked for that cannot be done. The library does not raise it; its doors do.
+    Usage "usage" "run with `--help` to see what is expected";
 }
 
 impl Error {
@@ -108,8 +109,33 @@ impl fmt::Display for Error {
             Code::Io => write!(f, "reading `{path}` failed: {}", self.cause),
             Code::TooLarge => write!(f, "`{path}` is too large: {}", self.cause),
             Code::Policy => write!(f, "the policy is not valid: {}", self.cause),
+            Code::Usage => f.write_str(&self.cause),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_rows_of_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/errors.toml");
+        let table: toml::Table =
+            std::fs::read_to_string(path).expect("the table is there").parse().expect("it is TOML");
+        let rows = table["error"].as_array().expect("it is a list");
+        let row = |value: &toml::Value| {
+            ["code", "message", "hint"].map(|key| value[key].as_str().unwrap_or("").to_owned())
+        };
+        let ours = |code: &Code| {
+            let message = Error::new(*code, "{path}", "{cause}").to_string();
+            [code.name().to_owned(), message, code.hint().to_owned()]
+        };
+        let rows: Vec<[String; 3]> = rows.iter().map(row).collect();
+        assert_eq!(rows, Code::ALL.iter().map(ours).collect::<Vec<_>>());
+        let message = |code| Error::new(code, "a\u{1b}b", "").to_string();
+        assert!(Code::ALL.iter().all(|&code| !message(code).contains('\u{1b}')));
+    }
+}

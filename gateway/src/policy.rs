@@ -30,6 +30,13 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// The globals that are allowed beyond the rules, as the engine takes them.
+    pub(crate) fn allowed_globals(&self) -> Vec<(&str, &str)> {
+        self.allow.iter().map(|global| (global.module.as_str(), global.name.as_str())).collect()
+    }
+}
+
 /// A module and a name in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GlobalName {

@@ -70,11 +70,10 @@ pub fn layout<'a>(archive: &Archive<'a>) -> Option<Layout<'a>> {
         let name = entry.name();
         let inside = relative(root, name).unwrap_or(name);
         let last = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        any |= last.eq_ignore_ascii_case(b"data.pkl");
-        if last.eq_ignore_ascii_case(b"constants.pkl") {
-            any = true;
-            found.torchscript = true;
-        }
+        any |=
+            last.eq_ignore_ascii_case(b"data.pkl") || last.eq_ignore_ascii_case(b"constants.pkl");
+        // `_is_torchscript_zip` wants exactly this record.
+        found.torchscript |= inside == b"constants.pkl";
         found.code |= inside.starts_with(b"code/") && !entry.is_folder();
     }
     any.then_some(found)
@@ -105,11 +104,23 @@ impl Layout<'_> {
         if inside.starts_with(b"code/") {
             return Role::Code;
         }
-        let key = inside.strip_prefix(b"data/").or_else(|| inside.strip_prefix(b"constants/"));
-        match key {
-            Some(key) if !key.is_empty() && key.iter().all(u8::is_ascii_digit) => Role::Storage,
-            _ => Role::Other,
-        }
+        if self.storage_key(name).is_some() { Role::Storage } else { Role::Other }
+    }
+
+    /// Whether a member is `data.pkl`, the pickle of the saved object.
+    #[must_use]
+    pub fn is_object(&self, name: &[u8]) -> bool {
+        relative(self.root, name) == Some(b"data.pkl")
+    }
+
+    /// The key of a storage's record: what stands behind `data/` or `constants/`.
+    #[must_use]
+    pub fn storage_key<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
+        let inside = relative(self.root, name)?;
+        inside
+            .strip_prefix(b"data/")
+            .or_else(|| inside.strip_prefix(b"constants/"))
+            .filter(|key| !key.is_empty() && key.iter().all(u8::is_ascii_digit))
     }
 }
 

@@ -11,7 +11,7 @@
 use super::decode::{Arg, Instruction};
 use super::opcode::Opcode;
 use super::store::Store;
-use super::text::{Radix, number};
+use super::text::{self, Radix, number};
 
 /// What an opcode did that an unpickler would refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,6 +269,14 @@ where
     #[must_use]
     pub fn marks(&self) -> &[usize] {
         self.marks.items()
+    }
+
+    /// Starts the next pickle of an unpickler that loads several: `load` empties the stack and
+    /// keeps the memo (`_pickle_Unpickler_load_impl` in `Modules/_pickle.c`).
+    pub fn restart(&mut self) {
+        self.stack.truncate(self.base.stack);
+        self.marks.truncate(self.base.marks);
+        self.protocol = 0;
     }
 
     /// Starts a pickle that is embedded in the stream of this one, with a stack, marks and a memo
@@ -650,10 +658,16 @@ where
             Arg::Int(index) => Some(index),
             Arg::Line(line) => {
                 let read = number(line, Radix::Index);
-                if !read.agreed {
-                    domain.divergent(at)?;
+                match read.value {
+                    text::Value::Small(index) => {
+                        if !read.agreed {
+                            domain.divergent(at)?;
+                        }
+                        Some(index)
+                    }
+                    text::Value::Big => Some(i64::MAX),
+                    text::Value::Invalid => None,
                 }
-                read.value
             }
             _ => None,
         };

@@ -81,6 +81,23 @@ impl Probe {
         }
     }
 
+    /// Whether the bytes reach an opcode that imports at all, whatever becomes of them behind it.
+    #[must_use]
+    pub fn reaches_import(bytes: &[u8]) -> bool {
+        let (mut at, mut probe) = (0_usize, Self::default());
+        while let Ok(Step::Instruction(instruction)) =
+            decode(bytes.get(at..).unwrap_or_default(), 0)
+        {
+            at = at.saturating_add(instruction.length);
+            probe.stack_imports |= matches!(instruction.opcode, Opcode::Global | Opcode::Inst);
+            probe.see(&instruction);
+            if probe.stack_imports {
+                return true;
+            }
+        }
+        is_cut_import(bytes)
+    }
+
     fn see(&mut self, instruction: &Instruction<'_>) {
         match (instruction.opcode, instruction.arg) {
             (Opcode::Global | Opcode::Inst, Arg::Lines(module, name)) => {

@@ -11,10 +11,21 @@ use crate::limits;
 /// A number that a line spells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
-    /// Its value, where it is a number that fits.
-    pub value: Option<i64>,
+    /// Its value.
+    pub value: Value,
     /// Whether CPython's unpicklers and `pickletools` all read this value.
     pub agreed: bool,
+}
+
+/// The value of a [`Number`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A number that fits.
+    Small(i64),
+    /// A number that does not.
+    Big,
+    /// None that any reader accepts: every unpickler stops here.
+    Invalid,
 }
 
 /// Reads the line of an `INT`, `GET` or `PUT`, or of a `LONG` (an `L` at its end is dropped).
@@ -29,7 +40,7 @@ pub fn number(line: &[u8], radix: Radix) -> Number {
         _ => line,
     };
     if radix == Radix::Int && matches!(digits, b"00" | b"01") {
-        return Number { value: Some(i64::from(digits == b"01")), agreed: true };
+        return Number { value: Value::Small(i64::from(digits == b"01")), agreed: true };
     }
     let unsigned = digits.strip_prefix(b"-").unwrap_or(digits);
     let plain = match unsigned {
@@ -57,7 +68,7 @@ pub enum Radix {
     Index,
 }
 
-fn lenient(line: &[u8], radix: Radix) -> Option<i64> {
+fn lenient(line: &[u8], radix: Radix) -> Value {
     // A C string ends at its first NUL.
     let line = line.split(|&byte| byte == 0).next().unwrap_or_default();
     let line = line.trim_ascii();
@@ -77,20 +88,57 @@ fn lenient(line: &[u8], radix: Radix) -> Option<i64> {
     fold(line, base, negative)
 }
 
-fn fold(digits: &[u8], base: u32, negative: bool) -> Option<i64> {
-    let mut value: i64 = 0;
-    let mut any = false;
+fn fold(digits: &[u8], base: u32, negative: bool) -> Value {
+    let mut value = Value::Invalid;
     for &byte in digits {
         if byte == b'_' {
             continue;
         }
-        let digit = char::from(byte).to_digit(base)?;
-        any = true;
-        value = value.checked_mul(i64::from(base))?;
-        let digit = i64::from(digit);
-        value = if negative { value.checked_sub(digit)? } else { value.checked_add(digit)? };
+        let Some(digit) = char::from(byte).to_digit(base) else { return Value::Invalid };
+        let digit =
+            if negative { 0_i64.checked_sub_unsigned(digit.into()) } else { Some(digit.into()) };
+        value = match value {
+            Value::Invalid => digit.map_or(Value::Big, Value::Small),
+            Value::Big => Value::Big,
+            Value::Small(value) => value
+                .checked_mul(i64::from(base))
+                .and_then(|value| value.checked_add(digit?))
+                .map_or(Value::Big, Value::Small),
+        };
     }
-    any.then_some(value)
+    value
+}
+
+/// Whether some reader takes this line as a float: `float()` of Python, which allows blanks and
+/// underscores, or `PyOS_string_to_double` up to a NUL.
+#[must_use]
+pub fn is_some_float(line: &[u8]) -> bool {
+    let line = line.split(|&byte| byte == 0).next().unwrap_or_default().trim_ascii();
+    let unsigned = line.strip_prefix(b"-").or(line.strip_prefix(b"+")).unwrap_or(line);
+    if [&b"inf"[..], b"infinity", b"nan"].iter().any(|word| unsigned.eq_ignore_ascii_case(word)) {
+        return true;
+    }
+    let exponent = unsigned.iter().position(|byte| byte.eq_ignore_ascii_case(&b'e'));
+    let (mantissa, exponent) = match exponent {
+        Some(at) => (unsigned.get(..at), unsigned.get(at.saturating_add(1)..)),
+        None => (Some(unsigned), None),
+    };
+    let mut points = 0_u8;
+    let mut digits = 0_usize;
+    for &byte in mantissa.unwrap_or_default() {
+        match byte {
+            b'0'..=b'9' => digits = digits.saturating_add(1),
+            b'.' => points = points.saturating_add(1),
+            b'_' => {}
+            _ => return false,
+        }
+    }
+    let exponent_fits = exponent.is_none_or(|exponent| {
+        let exponent =
+            exponent.strip_prefix(b"-").or(exponent.strip_prefix(b"+")).unwrap_or(exponent);
+        !exponent.is_empty() && exponent.iter().all(|&b| b.is_ascii_digit() || b == b'_')
+    });
+    digits > 0 && points <= 1 && exponent_fits
 }
 
 /// Whether every reader takes this line as the same float: digits with an optional sign,
@@ -283,27 +331,27 @@ mod tests {
     fn plain_numbers_are_agreed_on() {
         for (line, value) in [(&b"0"[..], 0), (b"-7", -7), (b"1234567890123", 1_234_567_890_123)] {
             let number = number(line, Radix::Int);
-            assert_eq!(number, Number { value: Some(value), agreed: true });
+            assert_eq!(number, Number { value: Value::Small(value), agreed: true });
         }
-        assert_eq!(number(b"12L", Radix::Long), Number { value: Some(12), agreed: true });
-        assert_eq!(number(b"01", Radix::Int), Number { value: Some(1), agreed: true });
+        assert_eq!(number(b"12L", Radix::Long), Number { value: Value::Small(12), agreed: true });
+        assert_eq!(number(b"01", Radix::Int), Number { value: Value::Small(1), agreed: true });
         let huge = number(b"99999999999999999999", Radix::Long);
-        assert_eq!(huge, Number { value: None, agreed: true });
+        assert_eq!(huge, Number { value: Value::Big, agreed: true });
     }
 
     #[test]
     fn odd_numbers_have_the_value_of_the_c_unpickler() {
         for (line, radix, value) in [
-            (&b"0x10"[..], Radix::Int, Some(16)),
-            (b"0b1_0", Radix::Long, Some(2)),
-            (b"010", Radix::Int, Some(8)),
-            (b"+1", Radix::Index, Some(1)),
-            (b" 1 ", Radix::Index, Some(1)),
-            (b"1_0", Radix::Index, Some(10)),
-            (b"12\0junk", Radix::Index, Some(12)),
-            (b"01", Radix::Index, Some(1)),
-            (b"", Radix::Index, None),
-            (b"1x", Radix::Index, None),
+            (&b"0x10"[..], Radix::Int, Value::Small(16)),
+            (b"0b1_0", Radix::Long, Value::Small(2)),
+            (b"010", Radix::Int, Value::Small(8)),
+            (b"+1", Radix::Index, Value::Small(1)),
+            (b" 1 ", Radix::Index, Value::Small(1)),
+            (b"1_0", Radix::Index, Value::Small(10)),
+            (b"12\0junk", Radix::Index, Value::Small(12)),
+            (b"01", Radix::Index, Value::Small(1)),
+            (b"", Radix::Index, Value::Invalid),
+            (b"1x", Radix::Index, Value::Invalid),
         ] {
             assert_eq!(number(line, radix), Number { value, agreed: false }, "{line:?}");
         }
@@ -316,6 +364,12 @@ mod tests {
         }
         for line in [&b" 1.0"[..], b"1_0.0", b"", b".5", b"1.", b"0x1p3", b"infinity", b"1.0\0"] {
             assert!(!is_plain_float(line), "{line:?}");
+        }
+        for line in [&b" 1.0"[..], b"1_0.0", b".5", b"1.", b"+1E5", b"infinity", b"1.0\0junk"] {
+            assert!(is_some_float(line), "{line:?}");
+        }
+        for line in [&b""[..], b".", b"1e", b"1.0.0", b"0x1p3", b"one", b"\xff\x00"] {
+            assert!(!is_some_float(line), "{line:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "ea95c11b5db2a860846c749f4e2e65f0106445cd8bebebf9178884c5aa2677be";
+pub const SHA256: &str = "c0678f0a4e6d6691f5f2045b297112cf8cbb28d898baace11af1c60e372495d8";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

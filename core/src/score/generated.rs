@@ -45,7 +45,7 @@ pub enum Rule {
     PickleTruncated = 10,
     /// `pickle.limit`, 40 points: a limit of the pickle reader was reached, so that the rest was not judged.
     PickleLimit = 11,
-    /// `pickle.trailing-data`, 10 points: bytes follow STOP that no known layout accounts for.
+    /// `pickle.trailing-data`, 15 points: bytes follow STOP that no known layout accounts for and that are no padding of zeros, where a loader that seeks may find more than was judged.
     PickleTrailingData = 12,
     /// `pickle.nested`, 10 points: a byte string inside the pickle is a pickle itself; it is judged too and adds what it holds.
     PickleNested = 13,
@@ -146,6 +146,7 @@ impl Rule {
             Self::PickleGlobalUnknown => 25,
             Self::PickleCallUnknown
             | Self::PicklePersistentIdUnexpected
+            | Self::PickleTrailingData
             | Self::TorchscriptCode => 15,
             Self::PickleCallShape
             | Self::PickleExtension
@@ -155,10 +156,7 @@ impl Rule {
             | Self::ArchiveCorrupt
             | Self::FormatUnknown => 40,
             Self::PickleGlobalDotted => 30,
-            Self::PickleTrailingData
-            | Self::PickleNested
-            | Self::FormatMismatch
-            | Self::TrustUnsigned => 10,
+            Self::PickleNested | Self::FormatMismatch | Self::TrustUnsigned => 10,
             Self::ArchiveAmbiguous
             | Self::ArchiveEncrypted
             | Self::ArchiveTraversal
@@ -237,7 +235,9 @@ impl Rule {
             Self::PickleLimit => {
                 "a limit of the pickle reader was reached, so that the rest was not judged"
             }
-            Self::PickleTrailingData => "bytes follow STOP that no known layout accounts for",
+            Self::PickleTrailingData => {
+                "bytes follow STOP that no known layout accounts for and that are no padding of zeros, where a loader that seeks may find more than was judged"
+            }
             Self::PickleNested => {
                 "a byte string inside the pickle is a pickle itself; it is judged too and adds what it holds"
             }

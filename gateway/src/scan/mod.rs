@@ -4,16 +4,21 @@
 //! whose first bytes are a pickle is both, and that is a finding. Containers are opened, within
 //! limits, and each member is judged like a file. Nothing is executed, imported or unpickled.
 
+mod legacy;
 mod probe;
+mod sink;
 mod stream;
 mod tally;
 mod tape;
 mod zip;
 
+use std::collections::HashMap;
+
 use secure_torch_core::format::detect::{Format, is_text, promises, signature};
 use secure_torch_core::format::tar;
 use secure_torch_core::format::zip::Archive;
 use secure_torch_core::pickle::audit::{GrowingWorkspace, PersistentIds};
+use secure_torch_core::pickle::probe::Probe;
 use secure_torch_core::score::Rule;
 
 use crate::policy::Policy;
@@ -93,6 +98,10 @@ struct Judge<'p> {
     workspace: GrowingWorkspace,
     /// How many bytes all compressed members took so far.
     unpacked: u64,
+    /// The storages that the pickles of the part under way ask for, each key with its bytes.
+    records: HashMap<String, u64>,
+    /// How many members of archives were judged so far.
+    members: u64,
     /// How many bytes the last probe read.
     last_probe: usize,
     /// Who wants to hear of each pickle.
@@ -106,6 +115,8 @@ impl<'p> Judge<'p> {
             tally: Tally::new(policy.limits.report),
             workspace: GrowingWorkspace::new(&policy.limits.pickle),
             unpacked: 0,
+            records: HashMap::new(),
+            members: 0,
             last_probe: 0,
             listener: None,
         }
@@ -119,6 +130,15 @@ impl<'p> Judge<'p> {
             self.tally.find(Rule::ArchiveBomb, context.path, None, "", why);
             return formats;
         }
+        if context.depth > 0 {
+            self.members = self.members.saturating_add(1);
+            if self.members > u64::from(self.policy.limits.archive.entries) {
+                let why =
+                    "the archives hold more members than the limit; the rest could not be judged";
+                self.tally.find(Rule::ArchiveBomb, "", None, "", why);
+                return formats;
+            }
+        }
         if let Some(archive) = self.open_zip(bytes, context) {
             formats.push(self.zip(&archive, context));
         }
@@ -128,9 +148,11 @@ impl<'p> Judge<'p> {
         // An archive's first bytes decode as a few opcodes too; what counts there is whether
         // they import anything.
         let pickle = if !formats.is_empty() {
-            self.would_import(bytes, Names::Paths)
-        } else if promises(context.name, "text") {
-            self.is_pickle(bytes, Names::Paths)
+            // Nothing but a pickle opens with PROTO.
+            let names = if Probe::of(bytes).proto { Names::Any } else { Names::Paths };
+            self.would_import(bytes, names)
+        } else if names_text(context.name) && is_text(bytes) {
+            self.is_pickle(bytes, Names::Called)
         } else {
             self.is_pickle(bytes, Names::Any)
         };
@@ -181,6 +203,10 @@ impl<'p> Judge<'p> {
                     format!("{} is recognised, but this version cannot judge it", signature.title);
                 self.tally.find(Rule::FormatUnknown, context.path, Some(0), signature.id, why);
             }
+            Format::Text if is_program(context.name) && context.depth > 0 => {
+                let why = "the archive carries a program that its loader may run";
+                self.tally.find(Rule::TorchscriptCode, context.path, None, context.name, why);
+            }
             Format::Text => {
                 if context.path.is_empty() {
                     let what =
@@ -214,6 +240,25 @@ impl<'p> Judge<'p> {
             }
         }
     }
+}
+
+/// Whether a reader accepted the part, whatever it then found.
+const fn is_judged(format: Format) -> bool {
+    !matches!(format, Format::Text | Format::Unknown | Format::Recognised(_))
+}
+
+/// Whether a member of this name is a program: Python that a package or a handler brings along.
+fn is_program(name: &str) -> bool {
+    [".py", ".sh", ".js", ".bat", ".ps1"].iter().any(|ending| {
+        name.len() > ending.len()
+            && name.as_bytes()[name.len() - ending.len()..].eq_ignore_ascii_case(ending.as_bytes())
+    })
+}
+
+/// Whether a file of this name is text as a rule: its ending says so, or it has none.
+fn names_text(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    promises(file, "text") || !file.is_empty() && !file.contains('.')
 }
 
 /// A member's path inside a part.

@@ -7,20 +7,27 @@ use secure_torch_core::score::Rule;
 
 use super::Judge;
 
-/// Which names count as an import.
+/// What it takes for bytes to count as importing something.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Names {
-    /// Any: Python imports a module of whatever name, if a file of that name lies beside it.
+    /// Any name: Python imports a module of whatever name, if a file of that name lies beside
+    /// it. For bytes that are nothing else in their own right.
     Any,
-    /// Letters, digits, underscores and dots. For bytes that are something else in their own
-    /// right, where any name would make a pickle of every text that starts with `c`.
+    /// Names of letters, digits, underscores and dots. For bytes that are something else, among
+    /// which any name would make a pickle of what is there by chance.
     Paths,
+    /// The same, and a call of what was imported. For text: every list of words that starts with
+    /// `c` spells an import, and none goes on to call it.
+    Called,
 }
 
 impl Judge<'_> {
     /// Whether some unpickler would get anywhere with the bytes.
     pub(super) fn is_pickle(&mut self, bytes: &[u8], names: Names) -> bool {
-        Probe::of(bytes).accepts() == Some(true) || self.would_import(bytes, names)
+        let probe = Probe::of(bytes);
+        probe.proto
+            || names != Names::Called && (probe.stop || probe.imports)
+            || self.would_import(bytes, names)
     }
 
     /// Whether an unpickler would import something before it met what stops it.
@@ -34,11 +41,11 @@ impl Judge<'_> {
         // Several pickles may follow one another, and an honest one may come first.
         for _ in 0..self.policy.limits.pickle.pickles_in_a_row {
             let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
-            let mut sink = ProbeSink { names, imports: false, stopped: false };
+            let mut sink = ProbeSink { names, imports: false, called: false, stopped: false };
             let outcome = audit(rest, &options, &mut self.workspace, &mut sink);
             self.last_probe =
                 at.saturating_add(usize::try_from(outcome.offset).unwrap_or(usize::MAX));
-            if sink.imports {
+            if sink.imports && (sink.called || names != Names::Called) {
                 return true;
             }
             if outcome.end != End::Stop {
@@ -79,6 +86,7 @@ impl Judge<'_> {
 struct ProbeSink {
     names: Names,
     imports: bool,
+    called: bool,
     stopped: bool,
 }
 
@@ -89,13 +97,20 @@ impl Sink for ProbeSink {
         self.imports |= counts && !self.stopped;
     }
 
-    fn call(&mut self, _import: u32, _offset: u64, _opcode: Opcode) {}
+    fn call(&mut self, _import: u32, _offset: u64, _opcode: Opcode) {
+        self.called |= !self.stopped;
+    }
 
     fn finding(&mut self, finding: Finding<'_>) {
+        self.stopped |= finding.stops();
+        if self.stopped {
+            return;
+        }
         match finding.rule {
-            Rule::PickleMalformed | Rule::PickleTruncated => self.stopped = true,
-            Rule::PickleGlobalUnresolvable => self.imports |= !self.stopped,
-            Rule::PickleExtension => self.imports |= !self.stopped && self.names == Names::Any,
+            Rule::PickleGlobalUnresolvable => self.imports = true,
+            Rule::PickleExtension | Rule::PickleDivergent => {
+                self.imports |= self.names == Names::Any;
+            }
             _ => {}
         }
     }

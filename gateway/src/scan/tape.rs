@@ -6,7 +6,7 @@ use secure_torch_core::format::torch_tar::{interleaved, is_layout};
 use secure_torch_core::pickle::audit::PersistentIds;
 use secure_torch_core::score::Rule;
 
-use super::{Context, Judge, Unknown, member_path};
+use super::{Context, Judge, Unknown, is_judged, member_path};
 use crate::text::printable_bytes;
 
 impl Judge<'_> {
@@ -36,6 +36,7 @@ impl Judge<'_> {
         let names: Vec<Vec<u8>> =
             members.iter().map(|member| member.name.bytes().collect()).collect();
         let torch = is_layout(names.iter().map(Vec::as_slice));
+        let mut judged = torch;
         for (member, name) in members.iter().zip(&names) {
             self.tally.examine(512);
             if !member.is_file() {
@@ -63,8 +64,14 @@ impl Judge<'_> {
                     self.records(content, records, &inner);
                     self.tally.part(&path, Format::Pickle, content.len() as u64);
                 }
-                None => drop(self.part(content, &inner)),
+                None => {
+                    judged |= self.part(content, &inner).iter().any(|&format| is_judged(format));
+                }
             }
+        }
+        if !judged {
+            let why = "the archive holds nothing that can be judged as a model";
+            self.tally.find(Rule::FormatUnknown, context.path, None, "", why);
         }
         if torch { Format::PytorchTar } else { Format::Tar }
     }

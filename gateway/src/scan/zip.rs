@@ -1,7 +1,7 @@
 //! Judging ZIP archives: the directory, the two readers' views, and each member.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Cursor, Read};
 
 use flate2::bufread::DeflateDecoder;
@@ -12,7 +12,7 @@ use secure_torch_core::pickle::audit::PersistentIds;
 use secure_torch_core::score::Rule;
 
 use super::probe::Names;
-use super::{Context, Judge, Unknown, member_path};
+use super::{Context, Judge, Unknown, is_judged, member_path};
 use crate::text::printable_bytes;
 
 impl Judge<'_> {
@@ -46,8 +46,21 @@ impl Judge<'_> {
             self.tally.find(Rule::TorchscriptCode, context.path, None, "", why);
         }
         let mut storages = Storages::default();
+        let mut places = HashSet::new();
+        let mut judged = false;
         for entry in archive.entries().map_while(Result::ok) {
-            self.member(&entry, layout.as_ref(), context, &mut storages);
+            // Two entries with the same bytes are an anomaly; judging the bytes again would
+            // double the work with each level of such archives in one another.
+            if places.insert(entry.header_offset) {
+                judged |= self.member(&entry, layout.as_ref(), context, &mut storages);
+            }
+        }
+        if layout.is_none() && !judged {
+            let why = "the archive holds nothing that can be judged as a model";
+            self.tally.find(Rule::FormatUnknown, context.path, None, "", why);
+        }
+        if let Some(layout) = &layout {
+            self.check_records(archive, layout, &storages);
         }
         if storages.count > 0 {
             let plural = if storages.count == 1 { "" } else { "s" };
@@ -63,28 +76,27 @@ impl Judge<'_> {
         }
     }
 
+    /// Judges a member; whether a reader accepted it.
     fn member(
         &mut self,
         entry: &Entry<'_>,
         layout: Option<&Layout<'_>>,
         context: &Context<'_>,
         storages: &mut Storages,
-    ) {
+    ) -> bool {
         // The local header, which the directory's entry leads to.
         self.tally.examine(30);
         if entry.is_folder() && entry.central.uncompressed_size == 0 {
-            return;
+            return false;
         }
         let name = printable_bytes(entry.name());
         let path = member_path(context.path, &name);
         let role = layout.map_or(Role::Other, |layout| layout.role(entry.name()));
-        let Some(content) = self.content(entry, role, &path) else {
-            return;
-        };
+        let Some(content) = self.content(entry, role, &path) else { return false };
         if role == Role::Storage && !self.is_suspicious(&content) {
             storages.count += 1;
             storages.bytes = storages.bytes.saturating_add(entry.central.uncompressed_size);
-            return;
+            return false;
         }
         let content = match (role, &content) {
             // What does not look like raw numbers is read whole.
@@ -99,11 +111,17 @@ impl Judge<'_> {
             name: &name,
             depth: context.depth + 1,
             ids: if layout.is_some() { PersistentIds::Storages } else { PersistentIds::None },
-            torchscript: layout.is_some_and(|layout| layout.torchscript),
+            torchscript: layout.is_some_and(|layout| layout.torchscript && layout.code),
             unknown: if layout.is_some() { Unknown::Passes } else { Unknown::Blocks },
             ..*context
         };
-        self.part(&content, &inner);
+        self.records.clear();
+        let judged = self.part(&content, &inner).iter().any(|&format| is_judged(format));
+        if layout.is_some_and(|layout| !layout.torchscript && layout.is_object(entry.name())) {
+            storages.asked = std::mem::take(&mut self.records);
+            storages.asked_by = path;
+        }
+        judged
     }
 
     /// A member's content, unpacked; of a stored storage only the first bytes.
@@ -162,6 +180,31 @@ impl Judge<'_> {
             self.tally.find(Rule::ArchiveAmbiguous, path, offset, "", why);
         }
         Some(content)
+    }
+
+    /// Each storage that a pickle of the archive asks for must have a record of its size: readers
+    /// have believed the pickle where the record was shorter (CVE-2026-24747).
+    fn check_records(&mut self, archive: &Archive<'_>, layout: &Layout<'_>, storages: &Storages) {
+        if storages.asked.is_empty() {
+            return;
+        }
+        let records: HashMap<&[u8], u64> = archive
+            .entries()
+            .map_while(Result::ok)
+            .filter_map(|entry| {
+                Some((layout.storage_key(entry.name())?, entry.central.uncompressed_size))
+            })
+            .collect();
+        for (key, bytes) in &storages.asked {
+            let why = match records.get(key.as_bytes()) {
+                None => "a pickle asks for a storage that the archive does not hold".to_owned(),
+                Some(there) if there < bytes => format!(
+                    "a pickle says that a storage takes {bytes} bytes, and its record holds {there}"
+                ),
+                Some(_) => continue,
+            };
+            self.tally.find(Rule::ArchiveCorrupt, &storages.asked_by, None, key, why);
+        }
     }
 
     /// Whether a storage's first bytes are anything but numbers.
@@ -236,4 +279,7 @@ impl Judge<'_> {
 struct Storages {
     count: u64,
     bytes: u64,
+    /// What the object's pickle asks for: each key with its bytes.
+    asked: HashMap<String, u64>,
+    asked_by: String,
 }

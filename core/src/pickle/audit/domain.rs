@@ -5,7 +5,8 @@ use core::convert::Infallible;
 use super::facts::is_never_text;
 use super::joblib::{RawArray, Wrapper};
 use super::sink::{Detail, Finding, ImportSeen, Literal, Sink, StorageSeen};
-use super::value::{Container, Import, Item, NO_IMPORT, Tuple, Value, Weight};
+use super::tensor::Dimensions;
+use super::value::{Container, Import, Item, NO_IMPORT, NO_PRODUCT, Tuple, Value, Weight};
 use super::{Options, PersistentIds};
 use crate::format::torch_tar::element_size;
 use crate::limits::PICKLE_NAME_BYTES;
@@ -14,7 +15,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 use crate::pickle::machine::{Arguments, Domain, Fault};
 use crate::pickle::opcode::Opcode;
 use crate::pickle::store::Store;
-use crate::pickle::text::{Encoding, Radix, is_plain_float, number, unquote};
+use crate::pickle::text::{self, Encoding, Radix, is_plain_float, is_some_float, number, unquote};
 use crate::rules::{AllowedGlobal, Class, judge};
 use crate::score::Rule;
 
@@ -60,12 +61,18 @@ pub(super) struct AuditDomain<'a, 'm, S, I, C> {
     pub(super) wrapper: Option<Wrapper>,
     /// How joblib reads on behind the `BUILD` that was just executed.
     pub(super) raw: Option<RawArray>,
+    /// The serial number of the array wrapper that was made last and has no state yet, in place
+    /// of an item size; and how many were made.
+    pub(super) fresh_wrapper: Option<Item>,
+    wrappers: i64,
     /// Whether the stream has named joblib's array wrapper.
     pub(super) joblib: bool,
     /// Whether this is a pickle inside a joblib dump, which joblib reads with `pickle.load`.
     embedded: bool,
     /// The last tuple that may be a storage's persistent id, with its class, key and size.
     last_id: Option<(Tuple, [Value; 3])>,
+    /// The last two tuples of integers: the sizes and strides of a tensor, when it is rebuilt.
+    pub(super) recent: [Dimensions; 2],
     /// Whether the stream runs out of what can be judged.
     pub(super) halted: bool,
 }
@@ -96,9 +103,12 @@ where
             protocol: 0,
             wrapper: None,
             raw: None,
+            fresh_wrapper: None,
+            wrappers: 0,
             joblib: false,
             embedded: false,
             last_id: None,
+            recent: [Dimensions::NONE; 2],
             halted: false,
         }
     }
@@ -131,6 +141,20 @@ where
     /// A name that Python's unpickler would import from a line that the end of input cuts.
     pub(super) fn cut_global(&mut self, at: &Instruction<'a>, module: &'a [u8], name: &'a [u8]) {
         let Ok(_) = self.global(at, module, name);
+    }
+
+    fn no_number(&mut self, at: &Instruction<'_>) -> Value {
+        let why = "the argument is no number to any unpickler";
+        self.find(Rule::PickleMalformed, at.offset, Detail::Text(why));
+        Value::Missing
+    }
+
+    /// The serial number of a new array wrapper.
+    fn new_wrapper(&mut self) -> Item {
+        self.wrappers = self.wrappers.saturating_add(1);
+        let serial = Item::of_bytes(self.wrappers);
+        self.fresh_wrapper = (serial != Item::UNKNOWN).then_some(serial);
+        serial
     }
 
     fn unresolvable(&mut self, at: &Instruction<'_>, why: &'static str) -> Value {
@@ -213,8 +237,7 @@ where
             (_, Some(Value::Tuple(tuple)))
                 if matches!(tuple.arity, 5 | 6) && tuple.kinds.starts_with(&STORAGE) =>
             {
-                self.tell_storage(tuple);
-                Some(Value::Plain(Kind::Storage))
+                Some(Value::Storage { elements: self.tell_storage(tuple) })
             }
             (PersistentIds::LegacyStorages, Some(Value::Tuple(tuple)))
                 if tuple.arity == 4 && tuple.kinds.first() == Some(&Kind::Text) =>
@@ -226,7 +249,8 @@ where
         }
     }
 
-    fn tell_storage(&mut self, tuple: Tuple) {
+    /// Tells of a storage; how many elements it holds.
+    fn tell_storage(&mut self, tuple: Tuple) -> u64 {
         let last = self.last_id.take().filter(|(last, _)| *last == tuple);
         let mut buffer = [0; 64];
         let known = last.and_then(|(_, [class, key, size])| {
@@ -234,9 +258,11 @@ where
             let Some(Class::Allowed(entry)) = self.entry(import) else { return None };
             let Value::Int(size) = size else { return None };
             let key = self.name(key, &mut buffer)?;
-            Some((key, element_size(entry.name)?, u64::from(size)))
+            Some((key, element_size(entry.name)?, u64::try_from(size).ok()?))
         });
         self.sink.storage(StorageSeen { known });
+        // An untyped storage counts bytes, whatever the tensor over it is made of.
+        known.filter(|&(_, size, _)| size > 1).map_or(NO_PRODUCT, |(_, _, elements)| elements)
     }
 
     /// A call, build or extension of what an unjudged import gave.
@@ -304,7 +330,7 @@ where
             let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
             at.end().saturating_sub(length)
         };
-        let text = |encoding, data: &[u8], offset| Value::Text {
+        let text_value = |encoding, data: &[u8], offset| Value::Text {
             encoding,
             length: u32::try_from(data.len()).unwrap_or(u32::MAX),
             offset,
@@ -314,15 +340,23 @@ where
             (Opcode::NewTrue | Opcode::NewFalse, _) => Value::Plain(Kind::Bool),
             (Opcode::BinFloat, _) => Value::Plain(Kind::Float),
             (Opcode::Float, Arg::Line(line)) => {
+                if !is_some_float(line) {
+                    return Ok(self.no_number(at));
+                }
                 if !is_plain_float(line) {
                     self.divergent(at)?;
                 }
                 Value::Plain(Kind::Float)
             }
-            (Opcode::BinInt | Opcode::BinInt1 | Opcode::BinInt2, Arg::Int(value)) => int(value),
+            (Opcode::BinInt | Opcode::BinInt1 | Opcode::BinInt2, Arg::Int(value)) => {
+                Value::Int(value)
+            }
             (Opcode::Int | Opcode::Long, Arg::Line(line)) => {
                 let radix = if at.opcode == Opcode::Int { Radix::Int } else { Radix::Long };
                 let number = number(line, radix);
+                if number.value == text::Value::Invalid {
+                    return Ok(self.no_number(at));
+                }
                 if !number.agreed {
                     self.divergent(at)?;
                 }
@@ -330,12 +364,12 @@ where
                     _ if radix == Radix::Int && matches!(line, b"00" | b"01") => {
                         Value::Plain(Kind::Bool)
                     }
-                    Some(value) => int(value),
-                    None => Value::Plain(Kind::Int),
+                    text::Value::Small(value) => Value::Int(value),
+                    _ => Value::Plain(Kind::Int),
                 }
             }
             (Opcode::Long1 | Opcode::Long4, Arg::Data(data)) => {
-                long(data).map_or(Value::Plain(Kind::Int), int)
+                long(data).map_or(Value::Plain(Kind::Int), Value::Int)
             }
             (
                 Opcode::BinUnicode | Opcode::ShortBinUnicode | Opcode::BinUnicode8,
@@ -345,17 +379,17 @@ where
                 if data.len() >= LEAST_PICKLE {
                     self.offer(offset, data, !data.is_ascii());
                 }
-                text(Encoding::Utf8, data, offset)
+                text_value(Encoding::Utf8, data, offset)
             }
             (Opcode::BinString | Opcode::ShortBinString, Arg::Data(data)) => {
                 let offset = data_offset(data);
                 self.offer(offset, data, false);
-                text(Encoding::Python2, data, offset)
+                text_value(Encoding::Python2, data, offset)
             }
             (Opcode::String, Arg::Line(line)) => match unquote(line) {
                 Some(inner) => {
                     // Behind the opcode's byte and the opening quote.
-                    text(Encoding::Escaped, inner, at.offset.saturating_add(2))
+                    text_value(Encoding::Escaped, inner, at.offset.saturating_add(2))
                 }
                 None => {
                     let why = "STRING is not quoted; every unpickler stops here";
@@ -364,7 +398,7 @@ where
                 }
             },
             (Opcode::Unicode, Arg::Line(line)) => {
-                text(Encoding::RawUnicodeEscape, line, at.offset.saturating_add(1))
+                text_value(Encoding::RawUnicodeEscape, line, at.offset.saturating_add(1))
             }
             (_, Arg::Data(data)) => {
                 self.offer(data_offset(data), data, false);
@@ -375,12 +409,16 @@ where
     }
 
     fn global(&mut self, at: &Instruction<'a>, module: &'a [u8], name: &'a [u8]) -> Out<Value> {
-        let text =
-            |raw: &'a [u8]| core::str::from_utf8(raw).ok().filter(|text| text.len() <= NAME_BYTES);
-        Ok(match (text(module), text(name)) {
-            (Some(module), Some(name)) => self.import(at, module, name),
-            _ => self.unresolvable(at, "the module or the name is not text of a sane length"),
-        })
+        let (Ok(module), Ok(name)) = (core::str::from_utf8(module), core::str::from_utf8(name))
+        else {
+            let why = "the module or the name is not UTF-8; every unpickler stops here";
+            self.find(Rule::PickleMalformed, at.offset, Detail::Text(why));
+            return Ok(Value::Missing);
+        };
+        if module.len().max(name.len()) > NAME_BYTES {
+            return Ok(self.unresolvable(at, "the module or the name is longer than any"));
+        }
+        Ok(self.import(at, module, name))
     }
 
     fn stack_global(&mut self, at: &Instruction<'a>, module: Value, name: Value) -> Out<Value> {
@@ -444,10 +482,6 @@ where
             ),
             Arguments::Items(items) => self.measure(at, items),
         };
-        let item = match arguments {
-            Arguments::Tuple(Value::Tuple(tuple)) => tuple.item,
-            _ => Item::UNKNOWN,
-        };
         let Some(Class::Allowed(entry)) = self.entry(import) else {
             self.unknown_call(at, import);
             return Ok(Value::Instance {
@@ -474,6 +508,11 @@ where
             let detail = Detail::CallOf(at.opcode, "passes on an object from an unknown global");
             self.find(Rule::PickleCallUnknown, at.offset, detail);
         }
+        let item = match arguments {
+            _ if super::is_joblib_wrapper(Class::Allowed(entry)) => self.new_wrapper(),
+            Arguments::Tuple(Value::Tuple(tuple)) => tuple.item,
+            _ => Item::UNKNOWN,
+        };
         Ok(match entry.gives {
             kind @ (Kind::List | Kind::Dict | Kind::Set) => {
                 self.new_container(at, kind, import, (weight, depth))
@@ -508,9 +547,16 @@ where
         if !entry.build.is_some_and(|kinds| kinds.contains(self.kind(state))) {
             self.wrong_shape(at, import);
         }
+        if let Value::Instance { kind: Kind::Dtype, item, .. } = object
+            && self.options.joblib
+        {
+            self.build_dtype(at, item, state);
+        }
         if self.options.joblib && !self.embedded && super::is_joblib_wrapper(Class::Allowed(entry))
         {
-            self.raw_array(at, state);
+            let serial =
+                if let Value::Instance { item, .. } = object { item } else { Item::UNKNOWN };
+            self.raw_array(at, serial, state);
             return Ok(Value::Plain(Kind::Array));
         }
         Ok(object)
@@ -534,7 +580,9 @@ where
                 self.new_container(at, Kind::FrozenSet, NO_IMPORT, size)
             }
             _ => {
+                self.check_tensor(at, items);
                 let tuple = self.tuple(at, items);
+                self.note_ints(tuple, items);
                 if let (Value::Tuple(id), [_, class, key, _, size, ..]) = (tuple, items) {
                     self.last_id = Some((id, [*class, *key, *size]));
                 }
@@ -599,8 +647,4 @@ fn long(data: &[u8]) -> Option<i64> {
     let mut bytes = [if negative { 0xff } else { 0 }; 8];
     bytes.get_mut(..data.len())?.copy_from_slice(data);
     Some(i64::from_le_bytes(bytes))
-}
-
-fn int(value: i64) -> Value {
-    u32::try_from(value).map_or(Value::Plain(Kind::Int), Value::Int)
 }

@@ -34,6 +34,7 @@ where
             Value::Tuple(_) | Value::Ints { .. } => Kind::Tuple,
             Value::Missing => Kind::Unknown,
             Value::Int(_) => Kind::Int,
+            Value::Storage { .. } => Kind::Storage,
             Value::Import(import) => match self.entry(import) {
                 Some(Class::Allowed(entry)) => entry.kind,
                 _ => Kind::Unknown,
@@ -140,10 +141,12 @@ where
 
     pub(super) fn tuple(&mut self, at: &Instruction<'_>, items: &[Value]) -> Value {
         let arity = u8::try_from(items.len()).unwrap_or(u8::MAX);
-        let ints = items.iter().all(|item| matches!(item, Value::Int(_)));
+        let ints = items.iter().all(|item| matches!(item, Value::Int(0..)));
         if ints && !items.is_empty() {
             let product = items.iter().fold(1_u64, |product, &item| match item {
-                Value::Int(value) => product.saturating_mul(u64::from(value)),
+                Value::Int(value) => {
+                    product.saturating_mul(u64::try_from(value).unwrap_or(NO_PRODUCT))
+                }
                 _ => NO_PRODUCT,
             });
             return Value::Ints { arity, product };
@@ -153,14 +156,8 @@ where
         for (slot, &item) in kinds.iter_mut().zip(items) {
             *slot = self.kind(item);
         }
-        let item = match items.first() {
-            Some(&first @ Value::Text { .. }) if self.joblib => {
-                let mut buffer = [0; 16];
-                self.name(first, &mut buffer)
-                    .map_or(Item::UNKNOWN, |name| Item::of_name(name.as_bytes()))
-            }
-            _ => Item::UNKNOWN,
-        };
+        let item =
+            if matches!(items.len(), 3 | 8 | 9) { self.item_of(items) } else { Item::UNKNOWN };
         Value::Tuple(Tuple { depth, arity, weight: Weight::of(weight), item, kinds })
     }
 

@@ -46,6 +46,52 @@ where
     I: Store<Import>,
     C: Store<Container>,
 {
+    /// The item size that a tuple tells of a numpy dtype: `(name, align, copy)`, which makes one,
+    /// or the state that one is given.
+    ///
+    /// `arraydescr_setstate` in numpy takes `(version, byteorder, subdtype, names, fields, item
+    /// size, alignment, flags)`; the item size is -1 where the name has said it, and the lowest
+    /// flag says that items hold objects.
+    pub(super) fn item_of(&self, items: &[Value]) -> Item {
+        match *items {
+            [name @ Value::Text { length: 1..=8, .. }, _, _] => {
+                let mut buffer = [0; 16];
+                self.name(name, &mut buffer)
+                    .map_or(Item::UNKNOWN, |name| Item::of_name(name.as_bytes()))
+            }
+            [
+                Value::Int(_),
+                _,
+                Value::Plain(Kind::None),
+                _,
+                _,
+                Value::Int(size),
+                _,
+                Value::Int(flags),
+                ..,
+            ] => match (flags & 1, size) {
+                (1, _) => Item::OBJECT,
+                (_, ..0) => Item::KEPT,
+                _ => Item::of_bytes(size),
+            },
+            _ => Item::UNKNOWN,
+        }
+    }
+
+    /// A dtype is given its state: its item size must stay the one that its name told, because a
+    /// copy of it may be in the memo.
+    pub(super) fn build_dtype(&mut self, at: &Instruction<'_>, item: Item, state: Value) {
+        let told = match state {
+            Value::Tuple(tuple) => tuple.item,
+            _ => Item::UNKNOWN,
+        };
+        let kept = told == Item::KEPT || told == item && item != Item::UNKNOWN;
+        if !kept {
+            let why = "the state of a dtype changes how many bytes joblib reads for each item";
+            self.find(Rule::PickleDivergent, at.offset, Detail::Text(why));
+        }
+    }
+
     /// Takes note of what a joblib array wrapper's state says about the bytes that follow.
     pub(super) fn note_wrapper(&mut self, container: u32, items: &[Value]) {
         let mut wrapper =
@@ -82,8 +128,14 @@ where
     }
 
     /// How joblib reads on behind the `BUILD` of an array wrapper with this state.
-    pub(super) fn raw_array(&mut self, at: &Instruction<'_>, state: Value) {
+    ///
+    /// The wrapper must be the one that was made last and have no state yet: a second `BUILD`
+    /// adds to the first one's, which is not kept.
+    pub(super) fn raw_array(&mut self, at: &Instruction<'_>, serial: Item, state: Value) {
         let wrapper = self.wrapper.take();
+        if self.fresh_wrapper.take() != Some(serial) {
+            return self.lost_array(at);
+        }
         let known = match (wrapper, state) {
             (Some(wrapper), Value::Container { id, .. }) if wrapper.container == id => wrapper,
             _ => return self.lost_array(at),

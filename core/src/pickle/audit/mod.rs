@@ -14,6 +14,7 @@ mod domain;
 mod facts;
 mod joblib;
 mod sink;
+mod tensor;
 mod value;
 
 pub use sink::{Detail, Finding, ImportSeen, Literal, Sink, StorageSeen};
@@ -42,6 +43,9 @@ pub struct Options<'o> {
     pub torchscript: bool,
     /// Read on as joblib's unpickler does, which takes arrays from between the opcodes.
     pub joblib: bool,
+    /// Read on behind `STOP` as an `Unpickler` object does that loads several pickles: the stack
+    /// is emptied, the memo stays.
+    pub keep_memo: bool,
     /// Report literals that may be pickles.
     pub nested: bool,
     /// Globals that the caller's policy allows, beyond the rules. A dangerous one stays so.
@@ -129,6 +133,8 @@ pub struct Outcome {
     pub offset: u64,
     /// How many imports there were.
     pub imports: usize,
+    /// The pickle's value, where it is an integer.
+    pub integer: Option<i64>,
     /// How many instructions were executed.
     pub instructions: u64,
     /// Whether the stream names joblib's array wrapper, which makes joblib read it otherwise
@@ -196,6 +202,7 @@ where
     let mut instructions = 0_u64;
     // The pickle around an embedded one.
     let mut around = None;
+    let mut integer = None;
     let end = loop {
         let rest = stream.get(at..).unwrap_or_default();
         let instruction = match decode(rest, as_u64(at)) {
@@ -218,8 +225,19 @@ where
         observer(&instruction, machine.stack(), machine.marks());
         match flow {
             Flow::Next => {}
-            Flow::Stop(_) => match around.take() {
-                None => break End::Stop,
+            Flow::Stop(top) => match around.take() {
+                None if options.keep_memo && at < stream.len() => {
+                    machine.restart();
+                    domain.set_protocol(0);
+                    frames.end = None;
+                    continue;
+                }
+                None => {
+                    if let Value::Int(value) = top {
+                        integer = Some(value);
+                    }
+                    break End::Stop;
+                }
                 Some(suspended) => {
                     machine.resume(suspended);
                     domain.set_embedded(false);
@@ -267,7 +285,7 @@ where
     };
     let joblib = domain.joblib();
     let imports = workspace.imports.len();
-    Outcome { end, offset: as_u64(at), imports, instructions, joblib }
+    Outcome { end, offset: as_u64(at), imports, integer, instructions, joblib }
 }
 
 /// What the end of input means to the instruction that it cuts.
@@ -339,7 +357,7 @@ impl Frames {
 /// Text beyond ASCII that may spell bytes as Latin-1 must be decoded before it can be looked
 /// at, so it always may; looking costs its length once more.
 fn may_be_pickle(data: &[u8], latin1: bool) -> bool {
-    latin1 || data.starts_with(b"PK\x03\x04") || Probe::may_import(data)
+    latin1 || data.starts_with(b"PK\x03\x04") || Probe::reaches_import(data)
 }
 
 /// Whether a global is the class that stands for an array in a joblib dump: behind its `BUILD`,

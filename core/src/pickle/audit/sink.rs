@@ -56,6 +56,17 @@ pub struct Finding<'a> {
     pub detail: Detail<'a>,
 }
 
+impl Finding<'_> {
+    /// Whether every unpickler stops at this instruction: nothing behind it is read by any.
+    ///
+    /// A missing memo entry stops a fresh unpickler alone; one that is used again may have it.
+    #[must_use]
+    pub fn stops(&self) -> bool {
+        matches!(self.rule, Rule::PickleMalformed | Rule::PickleTruncated)
+            && !matches!(self.detail, Detail::Fault(Fault::MissingMemo, _))
+    }
+}
+
 /// What was seen.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

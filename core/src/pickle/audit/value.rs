@@ -26,15 +26,15 @@ pub enum Value {
     },
     /// A tuple; its items are known by kind.
     Tuple(Tuple),
-    /// A tuple of integers alone: a shape, a stride.
+    /// A tuple of integers alone, none negative: a shape, a stride.
     Ints {
         /// How many there are.
         arity: u8,
         /// Their product; [`NO_PRODUCT`] where it does not fit.
         product: u64,
     },
-    /// A non-negative integer literal.
-    Int(u32),
+    /// An integer literal.
+    Int(i64),
     /// A list, dict or set that can still grow.
     Container {
         /// Which of them.
@@ -43,6 +43,11 @@ pub enum Value {
         id: u32,
         /// The import that made it, or [`NO_IMPORT`] where an opcode did.
         import: u32,
+    },
+    /// A storage that the loader gives.
+    Storage {
+        /// How many elements it holds; [`NO_PRODUCT`] where nobody can know.
+        elements: u64,
     },
     /// An imported object itself.
     Import(u32),
@@ -120,11 +125,19 @@ impl Item {
     pub const UNKNOWN: Self = Self(u16::MAX);
     /// Python objects: the array is a pickle of its own.
     pub const OBJECT: Self = Self(u16::MAX - 1);
+    /// The state of a dtype leaves its item size as it is.
+    pub const KEPT: Self = Self(u16::MAX - 2);
+
+    /// So many bytes, where they are few enough.
+    #[must_use]
+    pub fn of_bytes(bytes: i64) -> Self {
+        u16::try_from(bytes).ok().filter(|&bytes| bytes < Self::KEPT.0).map_or(Self::UNKNOWN, Self)
+    }
 
     /// How many bytes an item takes, where that is known.
     #[must_use]
     pub fn bytes(self) -> Option<u64> {
-        (self.0 < Self::OBJECT.0).then_some(u64::from(self.0))
+        (self.0 < Self::KEPT.0).then_some(u64::from(self.0))
     }
 
     /// Reads a dtype name such as `f8`, `<i4`, `|b1`, `S12`, `U3` or `O8`, as numpy's pickles
@@ -143,7 +156,7 @@ impl Item {
             (b'U', Some(count)) => count.checked_mul(4),
             _ => None,
         };
-        bytes.filter(|&bytes| bytes < Self::OBJECT.0).map_or(Self::UNKNOWN, Self)
+        bytes.map_or(Self::UNKNOWN, |bytes| Self::of_bytes(bytes.into()))
     }
 }
 

@@ -1,0 +1,181 @@
+//! From what the auditor tells to what the tally keeps.
+
+use std::collections::HashMap;
+
+use secure_torch_core::pickle::audit::{
+    Detail, Finding, ImportSeen, Literal, Outcome, Sink, StorageSeen, is_joblib_wrapper,
+};
+use secure_torch_core::pickle::opcode::Opcode;
+use secure_torch_core::score::Rule;
+
+use super::tally::Tally;
+
+/// Which reader's view of a stream is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// `pickle.load`. On a joblib dump it stops at the bytes of the first array: what it reads
+    /// of them is not the file's fault; what it imports before every unpickler stops is.
+    Pickle,
+    /// `joblib.load`.
+    Joblib,
+    /// An unpickler that loads several pickles and keeps its memo. Honest pickles that were
+    /// written one by one make no sense to it, so only what is dangerous counts; every global
+    /// that it would ask for is listed.
+    KeptMemo {
+        /// What stands before this offset was judged already.
+        from: u64,
+    },
+}
+
+/// Puts what the auditor tells into the tally.
+pub(super) struct StreamSink<'t> {
+    tally: &'t mut Tally,
+    part: &'t str,
+    base: u64,
+    view: View,
+    /// Whether the stream names joblib's array wrapper.
+    joblib: bool,
+    /// Whether what follows is read by nobody who takes this view.
+    broken: bool,
+    /// For each import: where its global is kept, and its name for findings.
+    imports: Vec<(Option<usize>, String)>,
+    seen: Heard,
+}
+
+/// What is wanted of a stream beyond its findings.
+#[derive(Default)]
+pub(super) struct Heard {
+    /// The names of the globals, without their modules.
+    pub(super) names: Vec<String>,
+    /// Whether a global loads a PyTorch file from a byte string.
+    pub(super) loads_bytes: bool,
+    /// Literals that may be pickles: where, how long, and whether they are Latin-1 text.
+    pub(super) literals: Vec<(usize, usize, bool)>,
+    /// The storages that the stream asks for.
+    pub(super) storages: Storages,
+}
+
+/// What a stream showed.
+pub(super) struct Seen {
+    pub(super) outcome: Outcome,
+    pub(super) heard: Heard,
+}
+
+impl Seen {
+    pub(super) fn length(&self) -> usize {
+        usize::try_from(self.outcome.offset).unwrap_or(usize::MAX)
+    }
+}
+
+/// The storages that a stream asks for, each key once, with their bytes.
+#[derive(Default)]
+pub(super) struct Storages {
+    pub(super) bytes: HashMap<String, u64>,
+    /// Whether the stream asks for one that it does not spell out, or for one in two sizes.
+    pub(super) unknown: bool,
+}
+
+impl Storages {
+    /// The bytes that they take behind a legacy file's pickles, where all are known.
+    pub(super) fn legacy_bytes(&self) -> Option<u64> {
+        if self.unknown {
+            return None;
+        }
+        self.bytes.values().try_fold(0_u64, |sum, &bytes| sum.checked_add(bytes)?.checked_add(8))
+    }
+}
+
+impl<'t> StreamSink<'t> {
+    pub(super) fn new(tally: &'t mut Tally, part: &'t str, base: u64, view: View) -> Self {
+        Self {
+            tally,
+            part,
+            base,
+            view,
+            joblib: false,
+            broken: false,
+            imports: Vec::new(),
+            seen: Heard::default(),
+        }
+    }
+
+    pub(super) fn into_heard(self) -> Heard {
+        self.seen
+    }
+
+    /// Whether an event at this offset is this view's to tell.
+    fn tells(&self, offset: u64) -> bool {
+        let judged = matches!(self.view, View::KeptMemo { from } if offset < from);
+        !self.broken && !judged
+    }
+}
+
+impl Sink for StreamSink<'_> {
+    fn import(&mut self, import: &ImportSeen<'_>) {
+        self.joblib |= is_joblib_wrapper(import.judgement.class);
+        let (module, name) = import.judgement.python3;
+        self.seen.loads_bytes |= (module, name) == ("torch.storage", "_load_from_bytes");
+        self.seen.names.push(name.to_owned());
+        let kept = self.tells(import.offset).then(|| {
+            let offset = self.base.saturating_add(import.offset);
+            self.tally.global(self.part, offset, import.module, import.name, &import.judgement)
+        });
+        self.imports.push((kept.flatten(), format!("{module}.{name}")));
+    }
+
+    fn call(&mut self, import: u32, offset: u64, opcode: Opcode) {
+        if !self.tells(offset) {
+            return;
+        }
+        if let Some((Some(global), _)) = self.imports.get(import as usize) {
+            self.tally.call(*global, self.base.saturating_add(offset), opcode);
+        }
+    }
+
+    fn finding(&mut self, finding: Finding<'_>) {
+        let broken_view = match self.view {
+            View::Pickle => self.joblib,
+            View::Joblib => false,
+            View::KeptMemo { .. } => true,
+        };
+        self.broken |= broken_view && finding.stops();
+        if !self.tells(finding.offset) {
+            return;
+        }
+        if matches!(self.view, View::KeptMemo { .. }) && finding.rule != Rule::PickleGlobalDangerous
+        {
+            return;
+        }
+        let subject = match finding.detail {
+            Detail::Import(import) | Detail::Call(import, _) => {
+                self.imports.get(import as usize).map_or("", |(_, subject)| subject.as_str())
+            }
+            _ => "",
+        };
+        let offset = self.base.saturating_add(finding.offset);
+        self.tally.find(finding.rule, self.part, Some(offset), subject, finding.detail);
+    }
+
+    fn storage(&mut self, storage: StorageSeen<'_>) {
+        let bytes = storage
+            .known
+            .and_then(|(key, size, count)| Some((key.to_owned(), size.checked_mul(count)?)));
+        let storages = &mut self.seen.storages;
+        match bytes {
+            // Views name the storage that they look into again, with its whole size.
+            Some((key, bytes)) => {
+                storages.unknown |= *storages.bytes.entry(key).or_insert(bytes) != bytes;
+            }
+            None => storages.unknown = true,
+        }
+    }
+
+    fn literal(&mut self, literal: Literal<'_>) {
+        if !self.tells(literal.offset) {
+            return;
+        }
+        if let Ok(offset) = usize::try_from(literal.offset) {
+            self.seen.literals.push((offset, literal.data.len(), literal.latin1));
+        }
+    }
+}
