@@ -719,3 +719,6 @@ fn lines<'a>(at: &Instruction<'a>) -> (&'a [u8], &'a [u8]) {
         _ => (&[], &[]),
     }
 }
+
+#[cfg(test)]
+mod tests;

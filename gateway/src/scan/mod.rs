@@ -207,13 +207,11 @@ impl<'p> Judge<'p> {
                 let why = "the archive carries a program that its loader may run";
                 self.tally.find(Rule::TorchscriptCode, context.path, None, context.name, why);
             }
-            Format::Text => {
-                if context.path.is_empty() {
-                    let what =
-                        "the file is text and no model; what else may read it was not judged";
-                    self.tally.note(what);
-                }
+            Format::Text if context.path.is_empty() => {
+                let what = "the file is text and no model; what else may read it was not judged";
+                self.tally.note(what);
             }
+            Format::Text => {}
             _ if bytes.is_empty() && context.path.is_empty() => {
                 self.tally.find(Rule::FormatUnknown, context.path, None, "", "the file is empty");
             }

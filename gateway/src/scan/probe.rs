@@ -58,20 +58,17 @@ impl Judge<'_> {
 
     /// Where a pickle that imports starts among bytes that are none, if one does.
     ///
-    /// Every place is tried where `PROTO` or an import by two lines stands. How much is decoded
+    /// Every place is tried where `PROTO` or an import by two lines stands. How much is audited
     /// in all is bounded by a multiple of the bytes' length, so that bytes made of such places
     /// take no more than linear time; past that the search ends at the place that it has
     /// reached, which is then judged.
     pub(super) fn hidden_pickle(&mut self, bytes: &[u8]) -> Option<usize> {
+        let by_lines = import_by_lines(bytes);
+        let before = &bytes[..by_lines.unwrap_or(bytes.len())];
         let mut budget = bytes.len().saturating_mul(8).max(4096);
-        for (at, &byte) in bytes.iter().enumerate() {
+        for (at, _) in before.iter().enumerate().filter(|&(_, &byte)| byte == 0x80) {
             let rest = &bytes[at..];
-            let candidate = match byte {
-                0x80 => Probe::of(rest).proto,
-                b'c' | b'i' => Probe::of(&rest[..rest.len().min(1024)]).imports,
-                _ => false,
-            };
-            if !candidate {
+            if !Probe::of(rest).proto {
                 continue;
             }
             if budget == 0 || self.would_import(rest, Names::Paths) {
@@ -79,8 +76,30 @@ impl Judge<'_> {
             }
             budget = budget.saturating_sub(self.last_probe.max(16));
         }
-        None
+        by_lines
     }
+}
+
+/// Where the first `c` or `i` stands that two lines follow of which both could be names: a
+/// `GLOBAL` or `INST`. Each byte is looked at twice.
+fn import_by_lines(bytes: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    let mut lines = bytes.split(|&byte| byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let Some(&next) = lines.peek() else { break };
+        // Nothing before this place in the line can be part of a name.
+        let from = line.iter().rposition(|&byte| !is_path(&[byte]) && byte < 0x80);
+        let from = from.map_or(0, |at| at + 1);
+        let opcode = line[from..].iter().position(|byte| matches!(byte, b'c' | b'i'));
+        if let Some(opcode) = opcode
+            && is_path(&line[from + opcode + 1..])
+            && is_path(next)
+        {
+            return Some(start + from + opcode);
+        }
+        start += line.len() + 1;
+    }
+    None
 }
 
 struct ProbeSink {
@@ -116,4 +135,20 @@ impl Sink for ProbeSink {
     }
 
     fn literal(&mut self, _literal: Literal<'_>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_import_by_lines_is_found_where_it_stands() {
+        assert_eq!(import_by_lines(b"junk \0cposix\nsystem\n"), Some(6));
+        assert_eq!(import_by_lines(b"(iposix\nsystem\nrest"), Some(1));
+        // `ine` and the line behind it would do: whoever seeks may start there as well.
+        assert_eq!(import_by_lines(b"first\nsecond line\ncposix\nsystem\n"), Some(14));
+        assert_eq!(import_by_lines(b"c\nsystem\n"), None);
+        assert_eq!(import_by_lines(b"cposix"), None);
+        assert_eq!(import_by_lines(b""), None);
+    }
 }

@@ -20,9 +20,11 @@ pub(super) struct Tally {
     rules: RuleSet,
     findings: Vec<Finding>,
     findings_by_key: HashMap<(Rule, String, String), usize>,
+    findings_by_rule: HashMap<Rule, u32>,
     findings_omitted: u64,
     globals: Vec<Global>,
     globals_by_key: HashMap<(String, String, String), usize>,
+    globals_by_class: HashMap<bool, u32>,
     globals_omitted: u64,
     parts: Vec<Part>,
     notes: BTreeSet<String>,
@@ -36,9 +38,11 @@ impl Tally {
             rules: RuleSet::EMPTY,
             findings: Vec::new(),
             findings_by_key: HashMap::new(),
+            findings_by_rule: HashMap::new(),
             findings_omitted: 0,
             globals: Vec::new(),
             globals_by_key: HashMap::new(),
+            globals_by_class: HashMap::new(),
             globals_omitted: 0,
             parts: Vec::new(),
             notes: BTreeSet::new(),
@@ -64,10 +68,14 @@ impl Tally {
             finding.count += 1;
             return;
         }
-        if self.findings.len() >= self.limits.findings as usize {
+        // Past the limit a few of each rule are kept still, so that nothing light can push out
+        // what weighs.
+        let of_rule = self.findings_by_rule.entry(rule).or_insert(0);
+        if self.findings.len() >= self.limits.findings as usize && *of_rule >= self.limits.sites {
             self.findings_omitted += 1;
             return;
         }
+        *of_rule += 1;
         self.findings_by_key.insert(key, self.findings.len());
         self.findings.push(Finding {
             rule: rule.id(),
@@ -93,15 +101,18 @@ impl Tally {
         if let Some(&at) = self.globals_by_key.get(&key) {
             return Some(at);
         }
-        if self.globals.len() >= self.limits.findings as usize {
-            self.globals_omitted += 1;
-            return None;
-        }
         let (class, family) = match judgement.class {
             Class::Allowed(_) => ("allowed", None),
             Class::Dangerous(family) => ("dangerous", Some(family.id)),
             Class::Unknown => ("unknown", None),
         };
+        // Dangerous globals have a limit of their own, so that no others can push them out.
+        let of_class = self.globals_by_class.entry(class == "dangerous").or_insert(0);
+        if *of_class >= self.limits.findings {
+            self.globals_omitted += 1;
+            return None;
+        }
+        *of_class += 1;
         let (python3_module, python3_name) = judgement.python3;
         self.globals_by_key.insert(key, self.globals.len());
         self.globals.push(Global {
