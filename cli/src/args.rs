@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use secure_torch::GlobalName;
+use secure_torch::core::limits::Limits;
 use secure_torch::report::RulesInfo;
+use secure_torch::{GlobalName, Policy};
 
 /// The version line names the rules too: the same command with other rules judges otherwise.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -32,6 +33,7 @@ Examples:
   secure-torch scan - < model.pt                 judge standard input
   secure-torch scan --format json *.pt           one JSON object, for pipelines
   secure-torch scan --allow my_app.Config m.pkl  vouch for one global, exactly
+  secure-torch scan --limit archive.depth=2 m.pt set a limit by its name
   secure-torch trace model.pt                    list the pickle's opcodes, annotated
   secure-torch rules                             every rule, its points and its reason
   secure-torch rules explain posix.system        why a global is judged as it is
@@ -47,6 +49,7 @@ Examples:
   secure-torch scan --quiet models/ && start-server     a gate in a script
   secure-torch scan --max-threat-score 15 model.pt      a stricter gate: SAFE and LOW only
   secure-torch scan --allow sklearn.svm._classes.SVC --allow my_app:Outer.Inner model.pkl
+  secure-torch scan --limit archive.depth=2 --limit pickle.globals=1000 model.pt
 
 Exit codes:
   0  every file is allowed
@@ -140,12 +143,12 @@ pub(crate) struct ScanArgs {
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
-    /// Print full reports for allowed files too, and every finding
+    /// Print a full report for every file, allowed ones too, with every finding
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }
 
-/// The parts of the policy that the command line sets.
+/// The parts of the policy that decide whether a file is let through.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgs {
     /// The highest score that is let through, 0 to 100
@@ -155,12 +158,38 @@ pub(crate) struct PolicyArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) max_threat_score: Option<u8>,
 
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+/// The parts of the policy that every reading of a file obeys.
+#[derive(Debug, Args)]
+pub(crate) struct ReadingArgs {
     /// Allow one more global, exactly as the pickle names it (repeatable)
     ///
     /// The last dot separates the module from the name; write MODULE:NAME where the name itself
     /// holds dots. A global that the rules call dangerous stays dangerous.
     #[arg(long, value_name = "MODULE.NAME", value_parser = global_name)]
     pub(crate) allow: Vec<GlobalName>,
+
+    /// Set a limit of the judgement (repeatable); `secure-torch rules` lists them
+    ///
+    /// The value is a whole number; underscores between its digits are ignored. A higher limit
+    /// costs memory and time, a lower one blocks sooner.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = limit)]
+    pub(crate) limit: Vec<(String, u64)>,
+}
+
+impl ReadingArgs {
+    /// The default policy with these parts set.
+    pub(crate) fn policy(&self) -> Policy {
+        let mut policy = Policy { allow: self.allow.clone(), ..Policy::default() };
+        for (name, value) in &self.limit {
+            // The parser has tried it: name and value are those of a limit.
+            policy.limits.set(name, *value);
+        }
+        policy
+    }
 }
 
 /// `trace`
@@ -178,9 +207,8 @@ pub(crate) struct TraceArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Allow one more global, exactly as the pickle names it (repeatable)
-    #[arg(long, value_name = "MODULE.NAME", value_parser = global_name)]
-    pub(crate) allow: Vec<GlobalName>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 /// `rules`
@@ -236,10 +264,53 @@ fn global_name(text: &str) -> Result<GlobalName, String> {
     text.parse::<GlobalName>().map_err(|_| "not MODULE.NAME or MODULE:NAME".to_owned())
 }
 
+/// Reads `NAME=VALUE` where it sets a limit.
+fn limit(text: &str) -> Result<(String, u64), String> {
+    let (name, value) = text.split_once('=').ok_or("not NAME=VALUE")?;
+    if !Limits::TABLE.iter().any(|(known, _, _)| *known == name) {
+        return Err("no limit has that name; `secure-torch rules` lists them".to_owned());
+    }
+    // `parse` takes a sign, and no limit has one.
+    let digits = Some(value.replace('_', "")).filter(|digits| !digits.starts_with('+'));
+    match digits.and_then(|digits| digits.parse().ok()) {
+        Some(number) if Limits::default().set(name, number) => Ok((name.to_owned(), number)),
+        _ => Err(format!("not a whole number that fits `{name}`")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_limit_is_a_known_name_and_a_number_that_fits() {
+        assert_eq!(limit("archive.depth=2"), Ok(("archive.depth".to_owned(), 2)));
+        assert_eq!(limit("pickle.marks=65_536"), Ok(("pickle.marks".to_owned(), 65_536)));
+        for bad in [
+            "archive.depth",
+            "depth=2",
+            "archive.depth=",
+            "archive.depth=-1",
+            "archive.depth=+1",
+            "archive.depth=4294967296",
+            "archive.total_bytes=18446744073709551616",
+        ] {
+            assert!(limit(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_limit_of_the_table_can_be_set_unless_it_is_fixed() {
+        for (name, value, _) in Limits::TABLE {
+            let set = limit(&format!("{name}={value}"));
+            if Limits::FIXED.contains(name) {
+                assert!(set.is_err(), "{name}");
+            } else {
+                assert_eq!(set, Ok(((*name).to_owned(), *value)));
+            }
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use secure_torch::Error;
+use secure_torch::{Code, Error};
 use serde::Serialize;
 
 use crate::output::path_text;
@@ -24,7 +24,7 @@ impl Problem {
         let path = path_text(path);
         let shown = secure_torch::text::printable(&path);
         Self {
-            code: "io-not-found",
+            code: Code::NotFound.name(),
             path,
             message: format!("`{shown}` holds no file to judge"),
             hint: "check the path; an empty folder is not a verdict".to_owned(),
@@ -33,13 +33,14 @@ impl Problem {
 
     /// A mistake in the arguments that only the run could find.
     pub(crate) fn usage(path: &Path, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { code: "usage", path: path_text(path), message: message.into(), hint: hint.into() }
+        let code = Code::Usage.name();
+        Self { code, path: path_text(path), message: message.into(), hint: hint.into() }
     }
 
     /// The result could not be handed over.
     pub(crate) fn output(error: &io::Error) -> Self {
         Self {
-            code: "io-failed",
+            code: Code::Io.name(),
             path: String::new(),
             message: format!("writing the result failed: {error}"),
             hint: "check the disk or the program that reads the output".to_owned(),

@@ -16,6 +16,9 @@ use crate::output::{Page, closed_is_fine};
 use crate::progress::Bar;
 use crate::{json, report, summary};
 
+/// How many blocked files get a full report; the others get a line.
+const FULL: usize = 3;
+
 /// What came of every path, in the order of the paths.
 struct Judged {
     reports: Vec<Report>,
@@ -51,7 +54,7 @@ pub(crate) fn run(args: &ScanArgs, color: When) -> ExitCode {
 
 /// The policy of the command line.
 fn policy(args: &PolicyArgs) -> Policy {
-    let mut policy = Policy { allow: args.allow.clone(), ..Policy::default() };
+    let mut policy = args.reading.policy();
     if let Some(most) = args.max_threat_score {
         policy.max_threat_score = most;
     }
@@ -108,10 +111,14 @@ fn print<W: Write>(args: &ScanArgs, judged: &Judged, page: &mut Page<W>) -> io::
         for report in judged.reports.iter().filter(|report| report.load_allowed()) {
             summary::line(report, page)?;
         }
-        for report in blocked() {
+        for report in blocked().take(FULL) {
             page.blank()?;
             report::print(report, &policy, false, page)?;
         }
     }
-    if single { Ok(()) } else { summary::print(&judged.reports, judged.problems.len(), page) }
+    if single {
+        return Ok(());
+    }
+    let full = if args.verbose { usize::MAX } else { FULL };
+    summary::print(&judged.reports, judged.problems.len(), full, page)
 }

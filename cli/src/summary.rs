@@ -44,10 +44,11 @@ pub(crate) fn line<W: Write>(report: &Report, page: &mut Page<W>) -> io::Result<
     }
 }
 
-/// What came of all files together.
+/// What came of all files together; the first `full` of the blocked ones were reported in full.
 pub(crate) fn print<W: Write>(
     reports: &[Report],
     problems: usize,
+    full: usize,
     page: &mut Page<W>,
 ) -> io::Result<()> {
     let blocked: Vec<&Report> = reports.iter().filter(|report| !report.load_allowed()).collect();
@@ -58,6 +59,15 @@ pub(crate) fn print<W: Write>(
         page.line(heading)?;
         for report in &blocked {
             line(report, page)?;
+        }
+        if blocked.len() > full {
+            let text = format!(
+                "The first {full} of these {} are reported above. `--verbose` reports all, and \
+                 `secure-torch scan FILE` one of them.",
+                blocked.len()
+            );
+            page.blank()?;
+            page.paragraph(0, &text)?;
         }
         page.blank()?;
     }

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &TraceArgs, color: When) -> ExitCode {
 
 /// Reads the file and lists its pickles; the inner result is the writer's.
 fn listing<W: Write>(args: &TraceArgs, page: &mut Page<W>) -> Result<io::Result<()>, Problem> {
-    let policy = Policy { allow: args.allow.clone(), ..Policy::default() };
+    let policy = args.reading.policy();
     let source = open(&args.file, &policy)?;
     let mut listed = false;
     let mut others: Vec<String> = Vec::new();

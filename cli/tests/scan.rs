@@ -134,6 +134,48 @@ fn a_folder_gets_a_line_for_each_allowed_file_and_a_report_for_each_blocked_one(
 }
 
 #[test]
+fn many_blocked_files_get_few_reports_and_a_line_each() {
+    let folder = Folder::new();
+    for index in 10..30 {
+        folder.file(format!("{index}.pkl"), HOSTILE);
+    }
+    folder.file("benign.pkl", BENIGN);
+    let out = run(&["scan"], &[folder.path()]).out();
+    assert_eq!(out.matches("What to do next").count(), 3, "{out}");
+    assert_eq!(out.lines().filter(|line| line.starts_with("BLOCKED  ")).count(), 20, "{out}");
+    assert!(out.contains("The first 3 of these 20 are reported above. `--verbose` "), "{out}");
+    assert!(out.ends_with("21 files judged: 1 allowed, 20 blocked\n"), "{out}");
+
+    let verbose = run(&["scan", "--verbose"], &[folder.path()]).out();
+    assert_eq!(verbose.matches("What to do next").count(), 21);
+    assert!(!verbose.contains("are reported above"), "{verbose}");
+    let document = run(&["scan", "--format", "json"], &[folder.path()]).json();
+    assert_eq!(document["reports"].as_array().map(Vec::len), Some(21));
+}
+
+#[test]
+fn a_limit_can_be_set_by_name() {
+    let folder = Folder::new();
+    let nested = folder.file("nested.pkl", b"\x80\x02]]]]aaa.");
+    assert_eq!(run(&["scan"], &[&nested]).code(), 0);
+    let ran = run(&["scan", "--limit", "pickle.container_depth=2"], &[&nested]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.out().contains("pickle.limit"), "{}", ran.out());
+    let both = ["scan", "--limit", "pickle.container_depth=2", "--limit", "pickle.marks=7"];
+    assert_eq!(run(&both, &[&nested]).code(), 1);
+    for bad in ["depth=2", "pickle.container_depth=deep", "pickle.container_depth"] {
+        let ran = run(&["scan", "--limit", bad], &[&nested]);
+        assert_eq!(ran.code(), 2);
+        assert!(ran.err().contains("--limit"), "{}", ran.err());
+    }
+    // Standard input has a limit that is an error, and the error says how to raise it.
+    let short = run_with_input(&["scan", "--limit", "file.standard_input_bytes=4", "-"], BENIGN);
+    assert_eq!(short.code(), 2);
+    assert!(short.err().contains("error[input-too-large]"), "{}", short.err());
+    assert!(short.err().contains("`--limit`"), "{}", short.err());
+}
+
+#[test]
 fn colour_follows_the_switch_and_the_environment() {
     let folder = Folder::new();
     let path = folder.file("model.pkl", HOSTILE);

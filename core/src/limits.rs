@@ -25,10 +25,6 @@ pub struct Pickle {
     pub pickles_in_a_row: u32,
     /// pickles inside byte strings inside pickles; one level occurs, in joblib and in optimizer state, and each level is read again in full.
     pub nested_depth: u32,
-    /// CPython refuses longer decimal integers since 3.10.7 (sys.int_info.default_max_str_digits), because parsing them takes quadratic time.
-    pub text_integer_digits: u32,
-    /// the longest module or name that is compared whole; none in Python, PyTorch or numpy is a quarter as long.
-    pub name_bytes: u32,
 }
 
 impl Pickle {
@@ -44,8 +40,6 @@ impl Pickle {
         expansion: PICKLE_EXPANSION,
         pickles_in_a_row: PICKLE_PICKLES_IN_A_ROW,
         nested_depth: PICKLE_NESTED_DEPTH,
-        text_integer_digits: PICKLE_TEXT_INTEGER_DIGITS,
-        name_bytes: PICKLE_NAME_BYTES,
     };
 }
 
@@ -58,13 +52,13 @@ impl Default for Pickle {
 /// What one archive may ask of its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Archive {
-    /// the largest sharded checkpoints hold tens of thousands of storages, one entry each.
+    /// the largest checkpoints hold tens of thousands of storages, one entry each; members of archives in archives are counted together.
     pub entries: u32,
     /// a checkpoint inside a model archive inside a download is three deep.
     pub depth: u32,
-    /// one compressed member may unpack to 16 GiB; tensors are stored uncompressed, where no limit is needed.
+    /// one compressed member may unpack to 2 GiB, which is held in memory; tensors are stored uncompressed, where no limit is needed.
     pub member_bytes: u64,
-    /// all compressed members of a file together, nested ones counted in full, may unpack to 64 GiB.
+    /// all compressed members of a file together, nested ones counted in full, may unpack to 8 GiB.
     pub total_bytes: u64,
     /// unpacked bytes to packed bytes; weights that are not constant stay under 20 and text under 50, while deflate can reach 1032 on a run of one byte, so bombs must come near that and honest members do not.
     pub ratio: u32,
@@ -100,17 +94,11 @@ pub struct Report {
     pub findings: u32,
     /// the places kept for each global: the first ones show the pattern.
     pub sites: u32,
-    /// a subject is a name for people; longer ones are cut at a character boundary and say so.
-    pub subject_bytes: u32,
 }
 
 impl Report {
     /// The limits of the table.
-    pub const DEFAULT: Self = Self {
-        findings: REPORT_FINDINGS,
-        sites: REPORT_SITES,
-        subject_bytes: REPORT_SUBJECT_BYTES,
-    };
+    pub const DEFAULT: Self = Self { findings: REPORT_FINDINGS, sites: REPORT_SITES };
 }
 
 impl Default for Report {
@@ -234,19 +222,19 @@ impl Limits {
         ),
         (
             "archive.entries",
-            1_048_576,
-            "the largest sharded checkpoints hold tens of thousands of storages, one entry each",
+            262_144,
+            "the largest checkpoints hold tens of thousands of storages, one entry each; members of archives in archives are counted together",
         ),
         ("archive.depth", 8, "a checkpoint inside a model archive inside a download is three deep"),
         (
             "archive.member_bytes",
-            17_179_869_184,
-            "one compressed member may unpack to 16 GiB; tensors are stored uncompressed, where no limit is needed",
+            2_147_483_648,
+            "one compressed member may unpack to 2 GiB, which is held in memory; tensors are stored uncompressed, where no limit is needed",
         ),
         (
             "archive.total_bytes",
-            68_719_476_736,
-            "all compressed members of a file together, nested ones counted in full, may unpack to 64 GiB",
+            8_589_934_592,
+            "all compressed members of a file together, nested ones counted in full, may unpack to 8 GiB",
         ),
         (
             "archive.ratio",
@@ -292,6 +280,10 @@ impl Limits {
         ),
     ];
 
+    /// The names of the limits that no policy can set: the engine sizes its own memory by them.
+    pub const FIXED: &'static [&'static str] =
+        &["pickle.text_integer_digits", "pickle.name_bytes", "report.subject_bytes"];
+
     /// Sets the limit of a name. `false` when no limit has that name or the value does
     /// not fit it; nothing is set then.
     pub fn set(&mut self, name: &str, value: u64) -> bool {
@@ -333,14 +325,6 @@ impl Limits {
                 Ok(value) => self.pickle.nested_depth = value,
                 Err(_) => return false,
             },
-            "pickle.text_integer_digits" => match u32::try_from(value) {
-                Ok(value) => self.pickle.text_integer_digits = value,
-                Err(_) => return false,
-            },
-            "pickle.name_bytes" => match u32::try_from(value) {
-                Ok(value) => self.pickle.name_bytes = value,
-                Err(_) => return false,
-            },
             "archive.entries" => match u32::try_from(value) {
                 Ok(value) => self.archive.entries = value,
                 Err(_) => return false,
@@ -366,10 +350,6 @@ impl Limits {
             },
             "report.sites" => match u32::try_from(value) {
                 Ok(value) => self.report.sites = value,
-                Err(_) => return false,
-            },
-            "report.subject_bytes" => match u32::try_from(value) {
-                Ok(value) => self.report.subject_bytes = value,
                 Err(_) => return false,
             },
             "file.standard_input_bytes" => self.file.standard_input_bytes = value,
@@ -424,17 +404,17 @@ pub const PICKLE_TEXT_INTEGER_DIGITS: u32 = 4_300;
 /// the longest module or name that is compared whole; none in Python, PyTorch or numpy is a quarter as long.
 pub const PICKLE_NAME_BYTES: u32 = 512;
 
-/// the largest sharded checkpoints hold tens of thousands of storages, one entry each.
-pub const ARCHIVE_ENTRIES: u32 = 1_048_576;
+/// the largest checkpoints hold tens of thousands of storages, one entry each; members of archives in archives are counted together.
+pub const ARCHIVE_ENTRIES: u32 = 262_144;
 
 /// a checkpoint inside a model archive inside a download is three deep.
 pub const ARCHIVE_DEPTH: u32 = 8;
 
-/// one compressed member may unpack to 16 GiB; tensors are stored uncompressed, where no limit is needed.
-pub const ARCHIVE_MEMBER_BYTES: u64 = 17_179_869_184;
+/// one compressed member may unpack to 2 GiB, which is held in memory; tensors are stored uncompressed, where no limit is needed.
+pub const ARCHIVE_MEMBER_BYTES: u64 = 2_147_483_648;
 
-/// all compressed members of a file together, nested ones counted in full, may unpack to 64 GiB.
-pub const ARCHIVE_TOTAL_BYTES: u64 = 68_719_476_736;
+/// all compressed members of a file together, nested ones counted in full, may unpack to 8 GiB.
+pub const ARCHIVE_TOTAL_BYTES: u64 = 8_589_934_592;
 
 /// unpacked bytes to packed bytes; weights that are not constant stay under 20 and text under 50, while deflate can reach 1032 on a run of one byte, so bombs must come near that and honest members do not.
 pub const ARCHIVE_RATIO: u32 = 200;

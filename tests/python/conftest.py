@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SEED = int(os.environ.get("SECURE_TORCH_SEED") or random.SystemRandom().randrange(1 << 31))
 NOTES: list[str] = []
 
+# What `hypothesis` remembers goes where nothing is committed.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(ROOT / ".cache" / "hypothesis"))
+
 
 def note(text: str) -> None:
     """Keeps a line for the end of the run, where it is shown even if all passed."""

@@ -21,6 +21,13 @@ use crate::{env, inputs, shell, test};
 /// Packages that are small and show the layouts: legacy, zip, unknown globals.
 const PACKAGES: [&str; 3] = ["torchmetrics", "facenet_pytorch", "pesto_pitch"];
 
+/// Where the honest vectors are.
+const VECTORS: &str = "spec/vectors/benign.json";
+
+/// Vectors that show the layouts where no package can be had; one is told by a recipe.
+const LAYOUTS: [&str; 4] =
+    ["benign-legacy", "benign-tar-layout", "benign-zip-2-x", "benign-zip-large-zeros"];
+
 struct Sample {
     name: String,
     path: PathBuf,
@@ -113,26 +120,71 @@ fn real_models() -> Vec<Sample> {
 
 /// Benign vectors of the tree, for a machine without a network.
 fn benign_vectors(folder: &Path) -> Result<Vec<Sample>> {
-    let vectors = crate::place::root().join("spec/vectors");
     let mut samples = Vec::new();
-    for entry in fs::read_dir(&vectors).context("cannot list `spec/vectors`")? {
-        let path = entry?.path();
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let document: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        let list = document.get("vectors").and_then(Value::as_array).cloned().unwrap_or_default();
-        for vector in list {
-            let text = |pointer: &str| vector.pointer(pointer).and_then(Value::as_str);
-            if let (Some("allow"), Some(id), Some(name), Some(input)) =
-                (text("/expect/verdict"), text("/id"), text("/name"), text("/input"))
-                && samples.len() < 3
-            {
-                let bytes = base64::engine::general_purpose::STANDARD.decode(input)?;
-                let path = folder.join(id).join(inputs::safe(name)?);
-                inputs::replace(&path, &bytes)?;
-                samples.push(Sample { name: id.to_owned(), path, allow: true });
-            }
+    let path = crate::place::root().join(VECTORS);
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{VECTORS}`"))?;
+    let document: Value = serde_json::from_str(&text).context("a vector file is malformed")?;
+    let list = document.get("vectors").and_then(Value::as_array);
+    for vector in list.context("a vector file has no vectors")? {
+        let text = |pointer: &str| vector.pointer(pointer).and_then(Value::as_str);
+        let (Some(verdict), Some(id), Some(name)) =
+            (text("/expect/verdict"), text("/id"), text("/name"))
+        else {
+            bail!("`{VECTORS}` has a vector without a verdict, an id or a name");
+        };
+        if LAYOUTS.contains(&id) {
+            let path = folder.join(inputs::safe(id)?).join(inputs::safe(name)?);
+            inputs::replace(&path, &bytes(vector).with_context(|| format!("in vector `{id}`"))?)?;
+            samples.push(Sample { name: id.to_owned(), path, allow: verdict == "allow" });
         }
     }
-    println!("    offline: {} committed benign vectors instead", samples.len());
+    if samples.len() != LAYOUTS.len() {
+        bail!("only {} of {} vectors are in the tree", samples.len(), LAYOUTS.len());
+    }
+    println!("    offline: {} committed vectors instead", samples.len());
     Ok(samples)
+}
+
+/// A vector's bytes: base64, or a recipe of `["hex", H]` and `["repeat", H, N]` steps.
+fn bytes(vector: &Value) -> Result<Vec<u8>> {
+    if let Some(input) = vector.get("input").and_then(Value::as_str) {
+        return Ok(base64::engine::general_purpose::STANDARD.decode(input)?);
+    }
+    let mut bytes = Vec::new();
+    for step in vector.get("recipe").and_then(Value::as_array).context("it has no bytes")? {
+        let digits = step.get(1).and_then(Value::as_str).context("a step has no bytes")?;
+        let times = step.get(2).map_or(Some(1), Value::as_u64).context("a step has no number")?;
+        let pairs = (0..digits.len()).step_by(2).map(|at| digits.get(at..at.saturating_add(2)));
+        let run: Option<Vec<u8>> = pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect();
+        let run = run.context("a step is not hexadecimal")?;
+        bytes.extend(run.repeat(usize::try_from(times)?));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    #[test]
+    fn recipes_give_the_bytes_that_the_vectors_state() {
+        let path = crate::place::root().join("spec/vectors/benign.json");
+        let document: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let vectors = document["vectors"].as_array().unwrap();
+        assert!(vectors.iter().any(|vector| vector["recipe"].is_array()));
+        for vector in vectors {
+            let hash = Sha256::digest(bytes(vector).unwrap());
+            let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(vector["sha256"], hash, "{}", vector["id"]);
+        }
+    }
+
+    #[test]
+    fn a_machine_without_a_network_has_vectors_of_each_layout() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = benign_vectors(folder.path()).unwrap();
+        assert_eq!(samples.len(), LAYOUTS.len());
+        assert!(samples.iter().all(|sample| sample.allow && sample.path.is_file()));
+    }
 }

@@ -6,11 +6,13 @@
 //!
 //! It refuses tables that contradict themselves: score bands that leave a gap, a rule without
 //! a reason, one name in two families, an allowed name that a family claims too, a module of
-//! the standard library that nobody has judged.
+//! the standard library that nobody has judged, a signature that another one hides.
 
+mod detection;
 mod docs;
 mod dump;
 mod limits;
+mod opcodes;
 mod rules;
 mod score;
 mod shape;
@@ -25,11 +27,13 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 /// The tables that decide a verdict, in the order in which they are hashed.
-const JUDGING: [&str; 4] = [
+const JUDGING: [&str; 6] = [
     "spec/rules/allowed.toml",
     "spec/rules/dangerous.toml",
     "spec/rules/renames.toml",
     "spec/scoring.toml",
+    "spec/limits.toml",
+    "spec/detection.toml",
 ];
 
 /// What `cargo xtask spec` takes.
@@ -74,6 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn generate(root: &Path) -> Result<Vec<Generated>> {
     let scoring: score::Table = read(root, "spec/scoring.toml")?;
     let limits: limits::Table = read(root, "spec/limits.toml")?;
+    let detection: detection::Table = read(root, "spec/detection.toml")?;
     let rules = rules::Tables {
         allowed: read(root, "spec/rules/allowed.toml")?,
         dangerous: read(root, "spec/rules/dangerous.toml")?,
@@ -81,6 +86,7 @@ fn generate(root: &Path) -> Result<Vec<Generated>> {
     };
     scoring.validate()?;
     limits.validate()?;
+    detection.validate(root)?;
     rules.validate()?;
     let hash = hash(root)?;
     Ok(vec![
@@ -92,6 +98,15 @@ fn generate(root: &Path) -> Result<Vec<Generated>> {
         Generated {
             path: "core/src/rules/generated.rs",
             text: rustfmt(root, &rules.rust(&scoring.version, &hash)?)?,
+        },
+        Generated {
+            path: "core/src/format/detect/generated.rs",
+            text: rustfmt(root, &detection::rust(&detection)?)?,
+        },
+        Generated { path: "spec/opcodes.md", text: opcodes::markdown() },
+        Generated {
+            path: "docs/formats.md",
+            text: filled(root, "docs/formats.md", &detection::blocks(&detection)?)?,
         },
         Generated { path: "docs/scoring.md", text: docs::scoring(&scoring, &limits) },
         Generated { path: "docs/rules.md", text: docs::rules(&rules, &scoring.version, &hash) },
@@ -141,6 +156,26 @@ fn rustfmt(root: &Path, source: &str) -> Result<String> {
         bail!("rustfmt refused the generated source");
     }
     String::from_utf8(output.stdout).context("rustfmt answered with something that is not text")
+}
+
+/// A document that people write, with its generated blocks made anew. A block stands between
+/// `<!-- generated NAME … -->` and `<!-- end of NAME -->`.
+fn filled(root: &Path, path: &str, blocks: &[(&str, String)]) -> Result<String> {
+    let mut text =
+        fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))?;
+    for (name, block) in blocks {
+        let open = format!("<!-- generated {name} ");
+        let close = format!("<!-- end of {name} -->");
+        let place = || -> Option<(usize, usize)> {
+            let head = text.find(&open)?;
+            let start = head + text[head..].find("-->\n")? + "-->\n".len();
+            Some((start, start + text[start..].find(&close)?))
+        };
+        let (start, end) =
+            place().with_context(|| format!("{path} has no place for the block `{name}`"))?;
+        text.replace_range(start..end, block);
+    }
+    Ok(text)
 }
 
 fn first_difference(before: &str, after: &str) -> String {

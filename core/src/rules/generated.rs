@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "c0678f0a4e6d6691f5f2045b297112cf8cbb28d898baace11af1c60e372495d8";
+pub const SHA256: &str = "33d28966ee5e27e0a9a07d16d750c23e16834b790ddf1067f57a671187e4db1c";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

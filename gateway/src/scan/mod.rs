@@ -14,7 +14,7 @@ mod zip;
 
 use std::collections::HashMap;
 
-use secure_torch_core::format::detect::{Format, is_text, promises, signature};
+use secure_torch_core::format::detect::{Format, is_text_within, promises, signature};
 use secure_torch_core::format::tar;
 use secure_torch_core::format::zip::Archive;
 use secure_torch_core::pickle::audit::{GrowingWorkspace, PersistentIds};
@@ -148,10 +148,13 @@ impl<'p> Judge<'p> {
         // An archive's first bytes decode as a few opcodes too; what counts there is whether
         // they import anything.
         let pickle = if !formats.is_empty() {
-            // Nothing but a pickle opens with PROTO.
-            let names = if Probe::of(bytes).proto { Names::Any } else { Names::Paths };
+            // Nothing but a pickle opens with PROTO, and what stands before a ZIP is there on
+            // purpose. The first bytes of a tar are a member's name.
+            let prefixed = !bytes.starts_with(b"PK") && !tar::is_tar(bytes);
+            let any = prefixed || Probe::of(bytes).proto;
+            let names = if any { Names::Any } else { Names::Paths };
             self.would_import(bytes, names)
-        } else if names_text(context.name) && is_text(bytes) {
+        } else if names_text(context.name) && self.is_text(bytes) {
             self.is_pickle(bytes, Names::Called)
         } else {
             self.is_pickle(bytes, Names::Any)
@@ -182,7 +185,7 @@ impl<'p> Judge<'p> {
     fn unread(&mut self, bytes: &[u8], context: &Context<'_>) -> Format {
         let format = match signature(bytes) {
             Some(signature) => Format::Recognised(signature),
-            None if !bytes.is_empty() && is_text(bytes) => Format::Text,
+            None if !bytes.is_empty() && self.is_text(bytes) => Format::Text,
             None => Format::Unknown,
         };
         self.tally
@@ -222,6 +225,10 @@ impl<'p> Judge<'p> {
             _ => {}
         }
         format
+    }
+
+    fn is_text(&self, bytes: &[u8]) -> bool {
+        is_text_within(bytes, self.policy.limits.file.text_bytes)
     }
 
     fn open_zip<'a>(&mut self, bytes: &'a [u8], context: &Context<'_>) -> Option<Archive<'a>> {

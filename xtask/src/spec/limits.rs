@@ -31,6 +31,9 @@ pub(super) struct Limit {
     pub(super) kind: Kind,
     pub(super) value: u64,
     pub(super) reason: String,
+    /// Whether no policy can set it: the engine sizes its own memory by it.
+    #[serde(default)]
+    pub(super) fixed: bool,
 }
 
 /// The Rust type that holds a limit.
@@ -39,6 +42,12 @@ pub(super) struct Limit {
 pub(super) enum Kind {
     U32,
     U64,
+}
+
+impl Group {
+    fn settable(&self) -> impl Iterator<Item = &Limit> {
+        self.limit.iter().filter(|limit| !limit.fixed)
+    }
 }
 
 impl Table {
@@ -86,14 +95,14 @@ pub(super) fn rust(table: &Table) -> String {
             group.about,
             camel(&group.name)
         );
-        for limit in &group.limit {
+        for limit in group.settable() {
             let _ =
                 writeln!(out, "/// {}.\npub {}: {},", limit.reason, limit.name, limit.kind.rust());
         }
         out.push_str("}\n\n");
         let _ = writeln!(out, "impl {} {{\n/// The limits of the table.", camel(&group.name));
         out.push_str("pub const DEFAULT: Self = Self {\n");
-        for limit in &group.limit {
+        for limit in group.settable() {
             let _ = writeln!(out, "{}: {},", limit.name, constant(group, limit));
         }
         let _ = writeln!(
@@ -129,11 +138,18 @@ pub(super) fn rust(table: &Table) -> String {
         );
     }
     out.push_str(
+        "];\n\n/// The names of the limits that no policy can set: the engine sizes its own memory by them.\n\
+         pub const FIXED: &'static [&'static str] = &[\n",
+    );
+    for (group, limit) in table.each().filter(|(_, limit)| limit.fixed) {
+        let _ = writeln!(out, "{},", text(&format!("{}.{}", group.name, limit.name)));
+    }
+    out.push_str(
         "];\n\n/// Sets the limit of a name. `false` when no limit has that name or the value does\n\
          /// not fit it; nothing is set then.\n\
          pub fn set(&mut self, name: &str, value: u64) -> bool {\nmatch name {\n",
     );
-    for (group, limit) in table.each() {
+    for (group, limit) in table.each().filter(|(_, limit)| !limit.fixed) {
         let place = format!("self.{}.{}", group.name, limit.name);
         let id = text(&format!("{}.{}", group.name, limit.name));
         let _ = match limit.kind {
