@@ -50,6 +50,9 @@ codes! {
     /// The path is a folder, a pipe, a device or a socket.
     NotAFile "io-not-a-file"
         "pipes, devices and sockets are not read; use `-` for standard input";
+    /// The path is a link to a folder, inside a folder that is judged.
+    LinkedFolder "io-linked-folder"
+        "links to folders are not followed; name the folder that it leads to as well";
     /// The file changed while it was read.
     Changed "io-changed" "judge the file again once nothing writes to it";
     /// Reading failed otherwise.
@@ -105,6 +108,7 @@ impl fmt::Display for Error {
             Code::NotFound => write!(f, "`{path}` does not exist"),
             Code::Permission => write!(f, "`{path}` may not be read"),
             Code::NotAFile => write!(f, "`{path}` is not a regular file"),
+            Code::LinkedFolder => write!(f, "`{path}` is a link to a folder"),
             Code::Changed => write!(f, "`{path}` changed while it was read"),
             Code::Io => write!(f, "reading `{path}` failed: {}", self.cause),
             Code::TooLarge => write!(f, "`{path}` is too large: {}", self.cause),

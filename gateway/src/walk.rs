@@ -41,8 +41,8 @@ pub fn scan_path(path: &Path, policy: &Policy) -> Result<Report, Error> {
 
 /// Judges files, and folders with everything below them, in parallel.
 ///
-/// Links inside a folder are not followed, so no folder is entered twice; a link that leads to
-/// a file is judged as the file that it leads to. What cannot be judged is an error in its
+/// A link to a folder is not followed, so no folder is entered twice, and is an error in its
+/// place; a link to a file is judged as the file that it leads to. What cannot be judged is an error in its
 /// place. The order is that of `paths`, and by name inside a folder.
 pub fn scan_paths(
     paths: &[PathBuf],
@@ -90,7 +90,10 @@ fn files(path: &Path, limits: &limits::File) -> Vec<(PathBuf, Option<Error>)> {
                 files.push((entry.into_path(), Some(Error::new(Code::TooLarge, name, cause))));
             }
             Ok(entry) if entry.file_type().is_dir() => {}
-            Ok(entry) if entry.path_is_symlink() && entry.path().is_dir() => {}
+            Ok(entry) if entry.path_is_symlink() && entry.path().is_dir() => {
+                let name = entry.path().to_string_lossy().into_owned();
+                files.push((entry.into_path(), Some(Error::new(Code::LinkedFolder, name, ""))));
+            }
             Ok(entry) => files.push((entry.into_path(), None)),
             Err(error) => {
                 let place = error.path().unwrap_or(path).to_owned();
@@ -121,6 +124,11 @@ mod tests {
         #[cfg(unix)]
         std::os::unix::fs::symlink(folder.path(), inner.join("loop")).unwrap();
         let judged = scan_paths(&[folder.path().to_owned()], &Policy::default(), &());
+        let (links, judged): (Vec<_>, Vec<_>) =
+            judged.iter().partition(|(_, report)| report.is_err());
+        #[cfg(unix)]
+        assert_eq!(links[0].1.as_ref().unwrap_err().code(), Code::LinkedFolder);
+        assert!(links.len() <= 1);
         let seen: Vec<_> = judged
             .iter()
             .map(|(path, report)| {

@@ -18,6 +18,9 @@ pub struct Layout<'a> {
     pub torchscript: bool,
     /// Whether `code/` holds anything.
     pub code: bool,
+    /// Whether every loader takes the archive for TorchScript and finds its code, so that names
+    /// under `__torch__` are the archive's own.
+    pub own_names: bool,
 }
 
 /// The part that a member plays.
@@ -64,18 +67,22 @@ const PICKLES: [&[u8]; 5] = [
 #[must_use]
 pub fn layout<'a>(archive: &Archive<'a>) -> Option<Layout<'a>> {
     let root = archive.root().unwrap_or_default();
-    let mut found = Layout { root, torchscript: false, code: false };
+    let mut found = Layout { root, torchscript: false, code: false, own_names: false };
     let mut any = false;
+    let (mut exact_constants, mut exact_code) = (false, false);
     for entry in archive.entries().map_while(Result::ok) {
         let name = entry.name();
         let inside = relative(root, name).unwrap_or(name);
         let last = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         any |=
             last.eq_ignore_ascii_case(b"data.pkl") || last.eq_ignore_ascii_case(b"constants.pkl");
-        // `_is_torchscript_zip` wants exactly this record.
-        found.torchscript |= inside == b"constants.pkl";
-        found.code |= inside.starts_with(b"code/") && !entry.is_folder();
+        // `_is_torchscript_zip` wants exactly this record; `torch.jit.load` ignores case.
+        found.torchscript |= inside.eq_ignore_ascii_case(b"constants.pkl");
+        exact_constants |= inside == b"constants.pkl";
+        exact_code |= inside.starts_with(b"code/") && !entry.is_folder();
+        found.code |= is_below(inside, b"code/") && !entry.is_folder();
     }
+    found.own_names = exact_constants && exact_code;
     any.then_some(found)
 }
 
@@ -86,6 +93,11 @@ pub fn relative<'n>(root: &[u8], name: &'n [u8]) -> Option<&'n [u8]> {
         return Some(name);
     }
     name.strip_prefix(root)?.strip_prefix(b"/")
+}
+
+/// Whether a path lies below a folder, as miniz looks names up: ignoring ASCII case.
+fn is_below(path: &[u8], folder: &[u8]) -> bool {
+    path.get(..folder.len()).is_some_and(|start| start.eq_ignore_ascii_case(folder))
 }
 
 impl Layout<'_> {
@@ -101,7 +113,7 @@ impl Layout<'_> {
         if MARKS.contains(&inside) {
             return Role::Mark;
         }
-        if inside.starts_with(b"code/") {
+        if is_below(inside, b"code/") {
             return Role::Code;
         }
         if self.storage_key(name).is_some() { Role::Storage } else { Role::Other }
@@ -130,7 +142,7 @@ mod tests {
 
     #[test]
     fn members_play_their_part() {
-        let layout = Layout { root: b"archive", torchscript: false, code: false };
+        let layout = Layout { root: b"archive", torchscript: false, code: false, own_names: false };
         assert_eq!(layout.role(b"archive/data.pkl"), Role::Pickle);
         assert_eq!(layout.role(b"archive/data/12"), Role::Storage);
         assert_eq!(layout.role(b"archive/data/12a"), Role::Other);

@@ -57,6 +57,14 @@ pub fn number(line: &[u8], radix: Radix) -> Number {
     Number { value: lenient(digits, radix), agreed: false }
 }
 
+/// Without the white space of `isspace` and `Py_ISSPACE` around it, the vertical tab included.
+fn trim(line: &[u8]) -> &[u8] {
+    let inner = |byte: &u8| !matches!(byte, b' ' | b'\t'..=b'\r');
+    let start = line.iter().position(inner).unwrap_or(line.len());
+    let end = line.iter().rposition(inner).map_or(start, |last| last.saturating_add(1));
+    line.get(start..end).unwrap_or_default()
+}
+
 /// How the digits of a line are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Radix {
@@ -71,7 +79,7 @@ pub enum Radix {
 fn lenient(line: &[u8], radix: Radix) -> Value {
     // A C string ends at its first NUL.
     let line = line.split(|&byte| byte == 0).next().unwrap_or_default();
-    let line = line.trim_ascii();
+    let line = trim(line);
     let (negative, line) = match line {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
@@ -113,7 +121,7 @@ fn fold(digits: &[u8], base: u32, negative: bool) -> Value {
 /// underscores, or `PyOS_string_to_double` up to a NUL.
 #[must_use]
 pub fn is_some_float(line: &[u8]) -> bool {
-    let line = line.split(|&byte| byte == 0).next().unwrap_or_default().trim_ascii();
+    let line = trim(line.split(|&byte| byte == 0).next().unwrap_or_default());
     let unsigned = line.strip_prefix(b"-").or(line.strip_prefix(b"+")).unwrap_or(line);
     if [&b"inf"[..], b"infinity", b"nan"].iter().any(|word| unsigned.eq_ignore_ascii_case(word)) {
         return true;
@@ -347,6 +355,7 @@ mod tests {
             (b"010", Radix::Int, Value::Small(8)),
             (b"+1", Radix::Index, Value::Small(1)),
             (b" 1 ", Radix::Index, Value::Small(1)),
+            (b"\x0b1\x0b", Radix::Index, Value::Small(1)),
             (b"1_0", Radix::Index, Value::Small(10)),
             (b"12\0junk", Radix::Index, Value::Small(12)),
             (b"01", Radix::Index, Value::Small(1)),

@@ -84,6 +84,11 @@ const STRICTER: &[(&str, &str, &str)] = &[
         "sizes and offsets are read out of tensors unchecked; PyTorch dropped it after 2.13",
     ),
     (
+        "torch._tensor",
+        "_rebuild_from_type_v2",
+        "calls the function that it is given with a tuple that nobody has checked, and sets any attribute of what comes out",
+    ),
+    (
         "torch.sparse",
         "FloatTensor",
         "made bare and filled by BUILD: sparse tensors are rebuilt by _rebuild_sparse_tensor",

@@ -19,7 +19,7 @@ impl Judge<'_> {
             // Only the object's pickle is read with torch's own `persistent_load`.
             let object = name == "object";
             let ids = if object { PersistentIds::LegacyStorages } else { PersistentIds::None };
-            let seen = self.stream(rest, at as u64, &Context { ids, ..*context });
+            let seen = self.stream(rest, at as u64, &Context { ids, joblib: false, ..*context });
             at = at.saturating_add(seen.length());
             if seen.outcome.end != End::Stop {
                 return;
@@ -109,7 +109,8 @@ impl Judge<'_> {
     }
 
     fn record(&mut self, bytes: &[u8], at: &mut usize, context: &Context<'_>) -> Option<Seen> {
-        let seen = self.stream(bytes.get(*at..).unwrap_or_default(), *at as u64, context);
+        let context = Context { joblib: false, ..*context };
+        let seen = self.stream(bytes.get(*at..).unwrap_or_default(), *at as u64, &context);
         *at = at.saturating_add(seen.length());
         (seen.outcome.end == End::Stop).then_some(seen)
     }

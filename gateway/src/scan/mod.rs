@@ -18,7 +18,6 @@ use secure_torch_core::format::detect::{Format, is_text_within, promises, signat
 use secure_torch_core::format::tar;
 use secure_torch_core::format::zip::Archive;
 use secure_torch_core::pickle::audit::{GrowingWorkspace, PersistentIds};
-use secure_torch_core::pickle::probe::Probe;
 use secure_torch_core::score::Rule;
 
 use crate::policy::Policy;
@@ -64,6 +63,8 @@ struct Context<'c> {
     ids: PersistentIds,
     /// Whether `__torch__` names are the archive's own.
     torchscript: bool,
+    /// Whether joblib may read the part's pickles.
+    joblib: bool,
     /// What an unknown part means.
     unknown: Unknown,
 }
@@ -86,6 +87,7 @@ impl<'c> Context<'c> {
             nesting: 0,
             ids: PersistentIds::None,
             torchscript: false,
+            joblib: true,
             unknown: Unknown::Blocks,
         }
     }
@@ -139,6 +141,16 @@ impl<'p> Judge<'p> {
                 return formats;
             }
         }
+        let container = context.depth > 0 && (bytes.starts_with(b"PK") || tar::is_tar(bytes));
+        if container {
+            // What is stored in an archive inside an archive is read again for each level.
+            self.unpacked = self.unpacked.saturating_add(bytes.len() as u64);
+        }
+        if self.unpacked > self.policy.limits.archive.total_bytes {
+            let why = "unpacking takes more than the limit; the rest could not be judged";
+            self.tally.find(Rule::ArchiveBomb, context.path, None, "", why);
+            return formats;
+        }
         if let Some(archive) = self.open_zip(bytes, context) {
             formats.push(self.zip(&archive, context));
         }
@@ -148,11 +160,9 @@ impl<'p> Judge<'p> {
         // An archive's first bytes decode as a few opcodes too; what counts there is whether
         // they import anything.
         let pickle = if !formats.is_empty() {
-            // Nothing but a pickle opens with PROTO, and what stands before a ZIP is there on
-            // purpose. The first bytes of a tar are a member's name.
-            let prefixed = !bytes.starts_with(b"PK") && !tar::is_tar(bytes);
-            let any = prefixed || Probe::of(bytes).proto;
-            let names = if any { Names::Any } else { Names::Paths };
+            // A ZIP's own first bytes decode as a line and then as what comes; whatever else
+            // opens an archive is there on purpose.
+            let names = if bytes.starts_with(b"PK") { Names::Paths } else { Names::Any };
             self.would_import(bytes, names)
         } else if names_text(context.name) && self.is_text(bytes) {
             self.is_pickle(bytes, Names::Called)
@@ -190,6 +200,10 @@ impl<'p> Judge<'p> {
         };
         self.tally
             .examine((bytes.len() as u64).min(u64::from(self.policy.limits.archive.sniff_bytes)));
+        if is_program(context.name) && context.depth > 0 {
+            let why = "the archive carries a program that its loader may run";
+            self.tally.find(Rule::TorchscriptCode, context.path, None, context.name, why);
+        }
         let blocks = context.unknown == Unknown::Blocks;
         match format {
             Format::Recognised(signature) if signature.native => {
@@ -205,10 +219,6 @@ impl<'p> Judge<'p> {
                 let why =
                     format!("{} is recognised, but this version cannot judge it", signature.title);
                 self.tally.find(Rule::FormatUnknown, context.path, Some(0), signature.id, why);
-            }
-            Format::Text if is_program(context.name) && context.depth > 0 => {
-                let why = "the archive carries a program that its loader may run";
-                self.tally.find(Rule::TorchscriptCode, context.path, None, context.name, why);
             }
             Format::Text if context.path.is_empty() => {
                 let what = "the file is text and no model; what else may read it was not judged";
@@ -260,10 +270,9 @@ fn is_program(name: &str) -> bool {
     })
 }
 
-/// Whether a file of this name is text as a rule: its ending says so, or it has none.
+/// Whether a file of this name is text as a rule: its ending says so.
 fn names_text(name: &str) -> bool {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    promises(file, "text") || !file.is_empty() && !file.contains('.')
+    promises(name, "text")
 }
 
 /// A member's path inside a part.

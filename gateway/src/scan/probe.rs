@@ -3,6 +3,7 @@
 use secure_torch_core::pickle::audit::{End, Finding, ImportSeen, Literal, Options, Sink, audit};
 use secure_torch_core::pickle::opcode::Opcode;
 use secure_torch_core::pickle::probe::{Probe, is_path};
+use secure_torch_core::rules::Class;
 use secure_torch_core::score::Rule;
 
 use super::Judge;
@@ -16,8 +17,8 @@ pub(super) enum Names {
     /// Names of letters, digits, underscores and dots. For bytes that are something else, among
     /// which any name would make a pickle of what is there by chance.
     Paths,
-    /// The same, and a call of what was imported. For text: every list of words that starts with
-    /// `c` spells an import, and none goes on to call it.
+    /// Any name, and a call of what was imported, or a dangerous one. For text: every list of
+    /// words that starts with `c` spells an import, and none goes on to call it.
     Called,
 }
 
@@ -39,7 +40,8 @@ impl Judge<'_> {
         let mut at = 0;
         self.last_probe = 0;
         // Several pickles may follow one another, and an honest one may come first.
-        for _ in 0..self.policy.limits.pickle.pickles_in_a_row {
+        let mut row = 0;
+        while row < self.policy.limits.pickle.pickles_in_a_row {
             let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
             let mut sink = ProbeSink { names, imports: false, called: false, stopped: false };
             let outcome = audit(rest, &options, &mut self.workspace, &mut sink);
@@ -52,8 +54,10 @@ impl Judge<'_> {
                 break;
             }
             at = self.last_probe;
+            row += 1;
         }
-        false
+        // More pickles in a row than are looked at.
+        row >= self.policy.limits.pickle.pickles_in_a_row
     }
 
     /// Where a pickle that imports starts among bytes that are none, if one does.
@@ -68,7 +72,8 @@ impl Judge<'_> {
         let mut budget = bytes.len().saturating_mul(8).max(4096);
         for (at, _) in before.iter().enumerate().filter(|&(_, &byte)| byte == 0x80) {
             let rest = &bytes[at..];
-            if !Probe::of(rest).proto {
+            let proto = matches!(rest, [_, 0..=5, next, ..] if Opcode::from_byte(*next).is_some());
+            if !proto {
                 continue;
             }
             if budget == 0 || self.would_import(rest, Names::Paths) {
@@ -111,9 +116,15 @@ struct ProbeSink {
 
 impl Sink for ProbeSink {
     fn import(&mut self, import: &ImportSeen<'_>) {
-        let counts = self.names == Names::Any
-            || is_path(import.module.as_bytes()) && is_path(import.name.as_bytes());
+        let (module, name) = (import.module.as_bytes(), import.name.as_bytes());
+        // No file system takes a NUL, and no module is named by nothing.
+        let counts = match self.names {
+            Names::Paths => is_path(module) && is_path(name),
+            Names::Any | Names::Called => !module.is_empty() && !module.contains(&0),
+        };
         self.imports |= counts && !self.stopped;
+        let dangerous = matches!(import.judgement.class, Class::Dangerous(_));
+        self.called |= dangerous && !self.stopped;
     }
 
     fn call(&mut self, _import: u32, _offset: u64, _opcode: Opcode) {
@@ -127,9 +138,13 @@ impl Sink for ProbeSink {
         }
         match finding.rule {
             Rule::PickleGlobalUnresolvable => self.imports = true,
-            Rule::PickleExtension | Rule::PickleDivergent => {
-                self.imports |= self.names == Names::Any;
+            // Past a limit nobody has looked, and where readers part one may have gone on.
+            Rule::PickleLimit | Rule::PickleDivergent if self.names != Names::Paths => {
+                self.imports = true;
+                self.called = true;
             }
+            Rule::PickleExtension => self.imports |= self.names == Names::Any,
+            Rule::PickleCallUnknown | Rule::PickleCallShape => self.called = true,
             _ => {}
         }
     }

@@ -18,9 +18,11 @@ pub(super) enum View {
     Pickle,
     /// `joblib.load`.
     Joblib,
+    /// `pickle.load` in a loader of PyTorch's own, which knows no joblib.
+    Torch,
     /// An unpickler that loads several pickles and keeps its memo. Honest pickles that were
-    /// written one by one make no sense to it, so only what is dangerous counts; every global
-    /// that it would ask for is listed.
+    /// written one by one make little sense to it, so what it would import counts, and not the
+    /// sense that it makes.
     KeptMemo {
         /// What stands before this offset was judged already.
         from: u64,
@@ -47,12 +49,21 @@ pub(super) struct StreamSink<'t> {
 pub(super) struct Heard {
     /// The names of the globals, without their modules.
     pub(super) names: Vec<String>,
-    /// Whether a global loads a PyTorch file from a byte string.
-    pub(super) loads_bytes: bool,
-    /// Literals that may be pickles: where, how long, and whether they are Latin-1 text.
-    pub(super) literals: Vec<(usize, usize, bool)>,
+    /// Literals that may be pickles.
+    pub(super) literals: Vec<Place>,
     /// The storages that the stream asks for.
     pub(super) storages: Storages,
+}
+
+/// Where a literal stands in its stream.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) offset: usize,
+    pub(super) length: usize,
+    /// Whether it is text of which Latin-1 makes bytes.
+    pub(super) latin1: bool,
+    /// Whether the stream itself has it loaded.
+    pub(super) loaded: bool,
 }
 
 /// What a stream showed.
@@ -114,7 +125,6 @@ impl Sink for StreamSink<'_> {
     fn import(&mut self, import: &ImportSeen<'_>) {
         self.joblib |= is_joblib_wrapper(import.judgement.class);
         let (module, name) = import.judgement.python3;
-        self.seen.loads_bytes |= (module, name) == ("torch.storage", "_load_from_bytes");
         self.seen.names.push(name.to_owned());
         let kept = self.tells(import.offset).then(|| {
             let offset = self.base.saturating_add(import.offset);
@@ -135,15 +145,22 @@ impl Sink for StreamSink<'_> {
     fn finding(&mut self, finding: Finding<'_>) {
         let broken_view = match self.view {
             View::Pickle => self.joblib,
-            View::Joblib => false,
+            View::Joblib | View::Torch => false,
             View::KeptMemo { .. } => true,
         };
         self.broken |= broken_view && finding.stops();
         if !self.tells(finding.offset) {
             return;
         }
-        if matches!(self.view, View::KeptMemo { .. }) && finding.rule != Rule::PickleGlobalDangerous
-        {
+        let imports = matches!(
+            finding.rule,
+            Rule::PickleGlobalDangerous
+                | Rule::PickleGlobalUnknown
+                | Rule::PickleGlobalUnresolvable
+                | Rule::PickleGlobalDotted
+                | Rule::PickleExtension
+        );
+        if matches!(self.view, View::KeptMemo { .. }) && !imports {
             return;
         }
         let subject = match finding.detail {
@@ -175,7 +192,12 @@ impl Sink for StreamSink<'_> {
             return;
         }
         if let Ok(offset) = usize::try_from(literal.offset) {
-            self.seen.literals.push((offset, literal.data.len(), literal.latin1));
+            self.seen.literals.push(Place {
+                offset,
+                length: literal.data.len(),
+                latin1: literal.latin1,
+                loaded: literal.loaded,
+            });
         }
     }
 }

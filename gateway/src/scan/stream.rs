@@ -8,8 +8,8 @@ use secure_torch_core::pickle::probe::Probe;
 use secure_torch_core::score::Rule;
 
 use super::probe::Names;
-use super::sink::{Seen, StreamSink, View};
-use super::{Context, Judge, Unknown};
+use super::sink::{Place, Seen, StreamSink, View};
+use super::{Context, Judge, Unknown, is_judged};
 use crate::trace::Stream;
 
 impl Judge<'_> {
@@ -65,7 +65,6 @@ impl Judge<'_> {
         let rest = bytes.get(start..).unwrap_or_default();
         let mut options = self.options(context);
         options.keep_memo = true;
-        options.nested = false;
         let policy = self.policy;
         let allow = policy.allowed_globals();
         options.allow = &allow;
@@ -111,8 +110,9 @@ impl Judge<'_> {
         let policy = self.policy;
         let allow = policy.allowed_globals();
         let mut options = Options { allow: &allow, ..self.options(context) };
-        let mut seen = self.view(bytes, base, context, &options, View::Pickle);
-        if seen.outcome.joblib {
+        let view = if context.joblib { View::Pickle } else { View::Torch };
+        let mut seen = self.view(bytes, base, context, &options, view);
+        if seen.outcome.joblib && context.joblib {
             // `joblib.load` takes arrays from between the opcodes; `pickle.load` does not, and
             // may stop among their bytes, where another `pickle.load` would go on.
             let plain = seen;
@@ -139,17 +139,20 @@ impl Judge<'_> {
         (from, to): (usize, usize),
         context: &Context<'_>,
     ) {
+        // Right where `pickle.load` stops anything that imports counts; further on, in numbers,
+        // what does so with names that could be.
+        let rest = bytes.get(from..).unwrap_or_default();
         let among = bytes.get(from..to).unwrap_or_default();
-        if let Some(found) = self.hidden_pickle(among) {
-            let start = from.saturating_add(found);
-            let place = base.saturating_add(start as u64);
-            let why =
-                "pickle.load stops among the bytes of a joblib array, and a pickle stands there";
-            self.tally.find(Rule::PickleDivergent, context.path, Some(place), "", why);
-            let options = self.options(context);
-            let rest = bytes.get(start..).unwrap_or_default();
-            self.view(rest, place, context, &options, View::Pickle);
-        }
+        let found =
+            if self.would_import(rest, Names::Any) { Some(0) } else { self.hidden_pickle(among) };
+        let Some(found) = found else { return };
+        let start = from.saturating_add(found);
+        let place = base.saturating_add(start as u64);
+        let why = "pickle.load stops among the bytes of a joblib array, and a pickle stands there";
+        self.tally.find(Rule::PickleDivergent, context.path, Some(place), "", why);
+        let options = self.options(context);
+        let rest = bytes.get(start..).unwrap_or_default();
+        self.view(rest, place, context, &options, View::Torch);
     }
 
     /// One reader's view of a stream.
@@ -164,20 +167,13 @@ impl Judge<'_> {
         let mut sink = StreamSink::new(&mut self.tally, context.path, base, view);
         let outcome = audit(bytes, options, &mut self.workspace, &mut sink);
         let heard = sink.into_heard();
-        self.nested(bytes, base, &heard.literals, heard.loads_bytes, context);
+        self.nested(bytes, base, &heard.literals, context);
         Seen { outcome, heard }
     }
 
     /// Judges the literals of a stream that are pickles themselves.
-    fn nested(
-        &mut self,
-        bytes: &[u8],
-        base: u64,
-        literals: &[(usize, usize, bool)],
-        loads_bytes: bool,
-        context: &Context<'_>,
-    ) {
-        for &(offset, length, latin1) in literals {
+    fn nested(&mut self, bytes: &[u8], base: u64, literals: &[Place], context: &Context<'_>) {
+        for &Place { offset, length, latin1, loaded } in literals {
             let place = base.saturating_add(offset as u64);
             let Some(data) = bytes.get(offset..offset.saturating_add(length)) else {
                 continue;
@@ -192,15 +188,10 @@ impl Judge<'_> {
             } else {
                 data
             };
-            // `torch.storage._load_from_bytes` opens an archive in a byte string, and unpickles
-            // one that is none, whatever becomes of it behind its payload.
+            // `torch.load` opens an archive in a byte string too.
             let archive = data.starts_with(b"PK\x03\x04") && Archive::open(data).is_ok();
-            let pickle = if loads_bytes {
-                self.would_import(data, Names::Any)
-            } else {
-                Probe::may_import(data) && self.would_import(data, Names::Paths)
-            };
-            if !archive && !pickle {
+            let pickle = Probe::may_import(data) && self.would_import(data, Names::Paths);
+            if !loaded && !archive && !pickle {
                 continue;
             }
             let why = "a byte string of this pickle is a pickle itself";
@@ -219,7 +210,11 @@ impl Judge<'_> {
                 unknown: Unknown::Passes,
                 ..*context
             };
-            self.part(data, &inner);
+            let formats = self.part(data, &inner);
+            // What is loaded and is nothing else, `torch.load` takes for a legacy file.
+            if loaded && !formats.iter().any(|&format| is_judged(format)) {
+                self.pickles(data, &inner);
+            }
         }
     }
 }

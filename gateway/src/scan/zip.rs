@@ -1,8 +1,9 @@
 //! Judging ZIP archives: the directory, the two readers' views, and each member.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read};
+use std::ops::Range;
 
 use flate2::bufread::DeflateDecoder;
 use secure_torch_core::format::detect::{Format, signature};
@@ -46,12 +47,12 @@ impl Judge<'_> {
             self.tally.find(Rule::TorchscriptCode, context.path, None, "", why);
         }
         let mut storages = Storages::default();
-        let mut places = HashSet::new();
+        let mut places = Places::default();
         let mut judged = false;
         for entry in archive.entries().map_while(Result::ok) {
-            // Two entries with the same bytes are an anomaly; judging the bytes again would
-            // double the work with each level of such archives in one another.
-            if places.insert(entry.header_offset) {
+            // Entries that share bytes are an anomaly; judging the bytes again would double the
+            // work with each level of such archives in one another.
+            if entry.data_range().is_ok_and(|range| places.insert(range)) {
                 judged |= self.member(&entry, layout.as_ref(), context, &mut storages);
             }
         }
@@ -111,7 +112,7 @@ impl Judge<'_> {
             name: &name,
             depth: context.depth + 1,
             ids: if layout.is_some() { PersistentIds::Storages } else { PersistentIds::None },
-            torchscript: layout.is_some_and(|layout| layout.torchscript && layout.code),
+            torchscript: layout.is_some_and(|layout| layout.own_names),
             unknown: if layout.is_some() { Unknown::Passes } else { Unknown::Blocks },
             ..*context
         };
@@ -272,6 +273,22 @@ impl Judge<'_> {
         if let Some(why) = difference {
             self.tally.find(Rule::ArchiveAmbiguous, context.path, None, "second reader", why);
         }
+    }
+}
+
+/// Ranges of bytes that do not meet.
+#[derive(Default)]
+struct Places(BTreeMap<u64, u64>);
+
+impl Places {
+    /// Adds a range, unless it meets one that is there.
+    fn insert(&mut self, range: Range<u64>) -> bool {
+        let before = self.0.range(..range.end).next_back();
+        if range.is_empty() || before.is_none_or(|(_, &end)| end <= range.start) {
+            self.0.insert(range.start, range.end);
+            return true;
+        }
+        false
     }
 }
 

@@ -106,6 +106,7 @@ fn object(stream: &[u8], value: &Value, globals: &[String]) -> String {
         Value::Missing => "nothing".to_owned(),
         Value::Plain(kind) => name_of(kind).to_owned(),
         Value::Int(number) => number.to_string(),
+        Value::Bytes { .. } => "bytes".to_owned(),
         Value::Storage { .. } => "storage".to_owned(),
         Value::Text { length, offset, .. } => {
             let data = usize::try_from(offset).ok().zip(usize::try_from(length).ok());

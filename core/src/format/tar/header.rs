@@ -170,6 +170,25 @@ impl<'a> Header<'a> {
     }
 }
 
+/// Whether a block's checksum is right, its number read as Python's `int(…, 8)` reads it: with
+/// white space, a sign, a prefix and underscores.
+pub(super) fn sums_up(block: &[u8; 512]) -> bool {
+    let field = block.get(148..156).unwrap_or_default();
+    let sum = match number(field) {
+        Number::Value(sum) => Some(sum),
+        _ => {
+            let digits = text(field).trim_ascii();
+            let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+            let digits =
+                digits.strip_prefix(b"0o").or(digits.strip_prefix(b"0O")).unwrap_or(digits);
+            digits.iter().filter(|&&byte| byte != b'_').try_fold(0_u64, |sum, &byte| {
+                sum.checked_mul(8)?.checked_add(char::from(byte).to_digit(8)?.into())
+            })
+        }
+    };
+    sum.is_some_and(|sum| checksum_matches(block, sum))
+}
+
 /// The sum of all bytes with the checksum field taken as spaces; some old writers sum signed
 /// bytes, and `tarfile` and GNU tar take either.
 fn checksum_matches(block: &[u8; 512], sum: u64) -> bool {

@@ -67,10 +67,14 @@ pub(super) struct AuditDomain<'a, 'm, S, I, C> {
     wrappers: i64,
     /// Whether the stream has named joblib's array wrapper.
     pub(super) joblib: bool,
+    /// Whether the stream has named a global that the allowlist does not vouch for.
+    unknown_imports: bool,
     /// Whether this is a pickle inside a joblib dump, which joblib reads with `pickle.load`.
     embedded: bool,
     /// The last tuple that may be a storage's persistent id, with its class, key and size.
     last_id: Option<(Tuple, [Value; 3])>,
+    /// The last tuple, if it is of one byte string alone: the string's place and length.
+    last_bytes: Option<(Value, u64, u32)>,
     /// The last two tuples of integers: the sizes and strides of a tensor, when it is rebuilt.
     pub(super) recent: [Dimensions; 2],
     /// Whether the stream runs out of what can be judged.
@@ -107,7 +111,9 @@ where
             wrappers: 0,
             joblib: false,
             embedded: false,
+            unknown_imports: false,
             last_id: None,
+            last_bytes: None,
             recent: [Dimensions::NONE; 2],
             halted: false,
         }
@@ -149,6 +155,24 @@ where
         Value::Missing
     }
 
+    /// `torch.storage._load_from_bytes` loads a PyTorch file from a byte string, which must stand
+    /// in the stream right before the call: nobody can judge one that is computed.
+    fn load_from_bytes(&mut self, at: &Instruction<'_>, arguments: Arguments<'_, Value>) {
+        let place = match (arguments, self.last_bytes.take()) {
+            (Arguments::Tuple(tuple), Some((last, offset, length))) if last == tuple => {
+                Some((offset, usize::try_from(length).unwrap_or(usize::MAX)))
+            }
+            _ => None,
+        };
+        let Some((offset, length)) = place else {
+            let why = "what is loaded from a byte string does not stand in the file as one";
+            self.unresolvable(at, why);
+            return;
+        };
+        let data = self.text_bytes(offset, length);
+        self.sink.literal(Literal { offset, data, latin1: false, loaded: true });
+    }
+
     /// The serial number of a new array wrapper.
     fn new_wrapper(&mut self) -> Item {
         self.wrappers = self.wrappers.saturating_add(1);
@@ -187,6 +211,7 @@ where
             name,
             judgement,
         });
+        self.unknown_imports |= !matches!(judgement.class, Class::Allowed(_));
         match judgement.class {
             Class::Allowed(entry) => {
                 self.joblib |= super::is_joblib_wrapper(Class::Allowed(entry));
@@ -226,6 +251,8 @@ where
     /// What a persistent id stands for, if it is one that the file's own loader understands
     /// (`persistent_load` in `torch/serialization.py`).
     fn usual_id(&mut self, id: Option<Value>) -> Option<Value> {
+        const CLASS: KindSet = KindSet(Kind::Class.set().0 | Kind::Unknown.set().0);
+        const MODULE: [KindSet; 4] = [Kind::Text.set(), CLASS, Kind::Text.set(), Kind::Text.set()];
         const STORAGE: [Kind; 5] = [Kind::Text, Kind::Class, Kind::Text, Kind::Text, Kind::Int];
         let ids = self.options.persistent_ids;
         match (ids, id) {
@@ -240,7 +267,8 @@ where
                 Some(Value::Storage { elements: self.tell_storage(tuple) })
             }
             (PersistentIds::LegacyStorages, Some(Value::Tuple(tuple)))
-                if tuple.arity == 4 && tuple.kinds.first() == Some(&Kind::Text) =>
+                if tuple.arity == 4
+                    && MODULE.iter().zip(&tuple.kinds).all(|(set, &kind)| set.contains(kind)) =>
             {
                 // The class of a whole module, which its own GLOBAL has named.
                 Some(Value::Plain(Kind::Unknown))
@@ -290,7 +318,7 @@ where
     /// Reports literals that may be pickles of their own, or PyTorch files.
     fn offer(&mut self, offset: u64, data: &'a [u8], latin1: bool) {
         if self.options.nested && super::may_be_pickle(data, latin1) {
-            self.sink.literal(Literal { offset, data, latin1 });
+            self.sink.literal(Literal { offset, data, latin1, loaded: false });
         }
     }
 }
@@ -388,6 +416,7 @@ where
             }
             (Opcode::String, Arg::Line(line)) => match unquote(line) {
                 Some(inner) => {
+                    self.offer(at.offset.saturating_add(2), inner, false);
                     // Behind the opcode's byte and the opening quote.
                     text_value(Encoding::Escaped, inner, at.offset.saturating_add(2))
                 }
@@ -398,11 +427,14 @@ where
                 }
             },
             (Opcode::Unicode, Arg::Line(line)) => {
+                self.offer(at.offset.saturating_add(1), line, false);
                 text_value(Encoding::RawUnicodeEscape, line, at.offset.saturating_add(1))
             }
             (_, Arg::Data(data)) => {
-                self.offer(data_offset(data), data, false);
-                Value::Plain(Kind::Bytes)
+                let offset = data_offset(data);
+                self.offer(offset, data, false);
+                let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+                Value::Bytes { length, offset }
             }
             _ => Value::Plain(Kind::Unknown),
         })
@@ -504,6 +536,9 @@ where
         if !(callable && fits) {
             self.wrong_shape(at, import);
         }
+        if entry.name == "_load_from_bytes" {
+            self.load_from_bytes(at, arguments);
+        }
         if self.passes_unknown(arguments) {
             let detail = Detail::CallOf(at.opcode, "passes on an object from an unknown global");
             self.find(Rule::PickleCallUnknown, at.offset, detail);
@@ -547,9 +582,7 @@ where
         if !entry.build.is_some_and(|kinds| kinds.contains(self.kind(state))) {
             self.wrong_shape(at, import);
         }
-        if let Value::Instance { kind: Kind::Dtype, item, .. } = object
-            && self.options.joblib
-        {
+        if let Value::Instance { kind: Kind::Dtype, item, .. } = object {
             self.build_dtype(at, item, state);
         }
         if self.options.joblib && !self.embedded && super::is_joblib_wrapper(Class::Allowed(entry))
@@ -581,8 +614,12 @@ where
             }
             _ => {
                 self.check_tensor(at, items);
+                self.last_bytes = None;
                 let tuple = self.tuple(at, items);
                 self.note_ints(tuple, items);
+                if let [Value::Bytes { length, offset }] = *items {
+                    self.last_bytes = Some((tuple, offset, length));
+                }
                 if let (Value::Tuple(id), [_, class, key, _, size, ..]) = (tuple, items) {
                     self.last_id = Some((id, [*class, *key, *size]));
                 }
@@ -621,20 +658,22 @@ where
             let why = "a container holds itself";
             self.find(Rule::PickleLimit, at.offset, Detail::Text(why));
         }
-        if self.joblib && wanted == Kind::Dict {
+        if self.options.joblib && wanted == Kind::Dict {
             self.note_wrapper(id, items);
         }
-        let (mut weight, mut depth) = (0.0_f32, 0_u8);
-        for &item in items {
-            weight += self.weight(item);
-            depth = depth.max(self.depth(item));
-        }
+        let (weight, depth) = self.hold(items);
         let depth = depth.saturating_add(1);
         let row = usize::try_from(id).ok().and_then(|id| self.containers.items_mut().get_mut(id));
         if let Some(row) = row {
             row.weight += weight;
             row.depth = row.depth.max(depth);
-            let (weight, depth) = (row.weight, row.depth);
+            let (weight, depth, held) = (row.weight, row.depth, row.held);
+            // Picklers fill a container before they put it into another, but for objects that
+            // refer to what holds them.
+            if held && !items.is_empty() && !self.unknown_imports {
+                let why = "a container grows after another holds it, so that nobody can measure it";
+                self.find(Rule::PickleLimit, at.offset, Detail::Text(why));
+            }
             self.check_size(at, weight, depth);
         }
         Ok(())

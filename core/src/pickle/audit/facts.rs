@@ -34,6 +34,7 @@ where
             Value::Tuple(_) | Value::Ints { .. } => Kind::Tuple,
             Value::Missing => Kind::Unknown,
             Value::Int(_) => Kind::Int,
+            Value::Bytes { .. } => Kind::Bytes,
             Value::Storage { .. } => Kind::Storage,
             Value::Import(import) => match self.entry(import) {
                 Some(Class::Allowed(entry)) => entry.kind,
@@ -101,15 +102,44 @@ where
 
     /// The weight and depth of a value made of `items`, checked against the limits.
     pub(super) fn measure(&mut self, at: &Instruction<'_>, items: &[Value]) -> (f32, u8) {
-        let mut weight = 1.0_f32;
-        let mut depth = 0_u8;
-        for &item in items {
-            weight += self.weight(item);
-            depth = depth.max(self.depth(item));
-        }
-        let depth = depth.saturating_add(1);
+        let (weight, depth) = self.hold(items);
+        let (weight, depth) = (weight + 1.0, depth.saturating_add(1));
         self.check_size(at, weight, depth);
         (weight, depth)
+    }
+
+    /// How many leaves the items hold together and how deep the deepest nests. From here on they
+    /// are held, and are not expected to grow.
+    #[expect(clippy::cast_precision_loss, reason = "a count of leaves, give or take")]
+    pub(super) fn hold(&mut self, items: &[Value]) -> (f32, u8) {
+        // Leaves are counted apart: a float addition for each would be a chain of them.
+        let (mut leaves, mut weight, mut depth) = (0_usize, 0.0_f32, 0_u8);
+        for &item in items {
+            match item {
+                Value::Plain(_)
+                | Value::Missing
+                | Value::Text { .. }
+                | Value::Bytes { .. }
+                | Value::Int(_)
+                | Value::Storage { .. }
+                | Value::Import(_) => leaves = leaves.saturating_add(1),
+                Value::Container { id, .. } => {
+                    let row = usize::try_from(id)
+                        .ok()
+                        .and_then(|id| self.containers.items_mut().get_mut(id));
+                    if let Some(row) = row {
+                        row.held = true;
+                        weight += row.weight;
+                        depth = depth.max(row.depth);
+                    }
+                }
+                item => {
+                    weight += self.weight(item);
+                    depth = depth.max(self.depth(item));
+                }
+            }
+        }
+        (weight + leaves as f32, depth)
     }
 
     pub(super) fn check_size(&mut self, at: &Instruction<'_>, weight: f32, depth: u8) {
@@ -131,7 +161,7 @@ where
         (weight, depth): (f32, u8),
     ) -> Value {
         let id = u32::try_from(self.containers.len()).unwrap_or(u32::MAX);
-        if self.containers.push(Container { weight, depth }).is_err() {
+        if self.containers.push(Container { weight, depth, held: false }).is_err() {
             self.halted = true;
             let why = "more lists, dicts and sets than the limit; the rest could not be judged";
             self.find(Rule::PickleLimit, at.offset, Detail::Text(why));
@@ -156,6 +186,7 @@ where
         for (slot, &item) in kinds.iter_mut().zip(items) {
             *slot = self.kind(item);
         }
+        self.check_wrapper_class(at, items);
         let item =
             if matches!(items.len(), 3 | 8 | 9) { self.item_of(items) } else { Item::UNKNOWN };
         Value::Tuple(Tuple { depth, arity, weight: Weight::of(weight), item, kinds })
@@ -218,7 +249,7 @@ pub(super) const fn is_never_text(value: Value) -> bool {
         Value::Plain(kind) => {
             matches!(kind, Kind::None | Kind::Bool | Kind::Int | Kind::Float | Kind::Bytes)
         }
-        Value::Int(_) | Value::Ints { .. } | Value::Tuple(_) => true,
+        Value::Int(_) | Value::Ints { .. } | Value::Tuple(_) | Value::Bytes { .. } => true,
         Value::Container { import, .. } => import == NO_IMPORT,
         _ => false,
     }

@@ -24,6 +24,8 @@ pub(super) struct Wrapper {
     item: Item,
     /// Whether a padding byte stands before the array.
     padded: Option<bool>,
+    /// Whether it holds what is none of a wrapper's own attributes.
+    odd: bool,
 }
 
 /// What joblib's unpickler reads behind the `BUILD` of an array wrapper.
@@ -78,15 +80,36 @@ where
         }
     }
 
-    /// A dtype is given its state: its item size must stay the one that its name told, because a
-    /// copy of it may be in the memo.
+    /// The class of array wrappers is called and nothing else: as an argument it could make one
+    /// that is not seen to be made.
+    pub(super) fn check_wrapper_class(&mut self, at: &Instruction<'_>, items: &[Value]) {
+        if !self.options.joblib {
+            return;
+        }
+        let is_wrapper = |&item: &Value| match item {
+            Value::Import(import) => self.entry(import).is_some_and(super::is_joblib_wrapper),
+            _ => false,
+        };
+        if items.iter().any(is_wrapper) {
+            let why = "the class of joblib's array wrappers is passed on instead of called";
+            self.find(Rule::PickleDivergent, at.offset, Detail::Text(why));
+        }
+    }
+
+    /// A dtype is given its state: it must go on to hold objects, or not to, as its name told, for
+    /// numpy takes raw bytes for objects where the flag is missing. For joblib its item size must
+    /// stay the same too, because a copy of it may be in the memo.
     pub(super) fn build_dtype(&mut self, at: &Instruction<'_>, item: Item, state: Value) {
         let told = match state {
             Value::Tuple(tuple) => tuple.item,
             _ => Item::UNKNOWN,
         };
+        if item == Item::OBJECT && told != Item::OBJECT {
+            let why = "the state of a dtype of objects says that it holds none";
+            return self.find(Rule::PickleCallShape, at.offset, Detail::Text(why));
+        }
         let kept = told == Item::KEPT || told == item && item != Item::UNKNOWN;
-        if !kept {
+        if self.options.joblib && !kept {
             let why = "the state of a dtype changes how many bytes joblib reads for each item";
             self.find(Rule::PickleDivergent, at.offset, Detail::Text(why));
         }
@@ -100,6 +123,7 @@ where
                 items: None,
                 item: Item::UNKNOWN,
                 padded: Some(false),
+                odd: false,
             });
         for pair in items.chunks_exact(2) {
             let [key, value] = *pair else { continue };
@@ -119,9 +143,10 @@ where
                         _ => None,
                     }
                 }
-                Some(_) => {}
-                // Nobody knows which key this is.
-                None => wrapper.items = None,
+                Some("subclass" | "order" | "allow_mmap") => {}
+                // Any other attribute could stand in for a method of the wrapper's; and nobody
+                // knows which key a text is that readers see differently.
+                Some(_) | None => wrapper.odd = true,
             }
         }
         self.wrapper = Some(wrapper);
@@ -137,7 +162,11 @@ where
             return self.lost_array(at);
         }
         let known = match (wrapper, state) {
-            (Some(wrapper), Value::Container { id, .. }) if wrapper.container == id => wrapper,
+            (Some(wrapper), Value::Container { id, .. })
+                if wrapper.container == id && !wrapper.odd =>
+            {
+                wrapper
+            }
             _ => return self.lost_array(at),
         };
         self.raw = if known.item == Item::OBJECT {

@@ -252,6 +252,10 @@ where
             Opcode::Proto => domain.set_protocol(machine.protocol()),
             Opcode::Build => match domain.take_raw() {
                 None => {}
+                Some(_) if frames.end.is_some_and(|end| end > as_u64(at)) => {
+                    let why = Detail::Text("joblib reads an array from the middle of a frame");
+                    domain.find(Rule::PickleDivergent, as_u64(at), why);
+                }
                 Some(RawArray::Bytes { length, padded }) => {
                     let rest = stream.get(at..).unwrap_or_default();
                     let padding = match (padded, rest.first()) {
@@ -259,6 +263,13 @@ where
                         (true, None) => 1,
                         (false, _) => 0,
                     };
+                    // joblib aligns to 16 bytes; an older one reads no padding, and would
+                    // start that much earlier.
+                    if padding > 17 {
+                        let why =
+                            Detail::Text("more padding stands before an array than aligns it");
+                        domain.find(Rule::PickleDivergent, as_u64(at), why);
+                    }
                     match usize::try_from(length.saturating_add(padding)) {
                         Ok(skip) if skip <= rest.len() => at = at.saturating_add(skip),
                         _ => {

@@ -135,4 +135,6 @@ pub struct Literal<'a> {
     /// Whether the bytes are UTF-8 of characters below U+0100: `bytes` as protocol 2 spells
     /// them, through `_codecs.encode(…, 'latin1')`.
     pub latin1: bool,
+    /// Whether the stream itself has it loaded, whatever it is.
+    pub loaded: bool,
 }

@@ -47,7 +47,7 @@ fn hear_with(stream: &[u8], options: &Options<'_>) -> (Outcome, Heard) {
     let (mut stack, mut marks) = (vec![Value::Missing; 512], vec![0; 64]);
     let (mut memo, mut imports) =
         (vec![None; 512], vec![Import { class: Class::Unknown, offset: 0 }; 64]);
-    let mut containers = vec![Container { weight: 0.0, depth: 0 }; 512];
+    let mut containers = vec![Container::default(); 512];
     let mut workspace = FixedWorkspace {
         stack: Fixed::new(&mut stack),
         marks: Fixed::new(&mut marks),

@@ -24,6 +24,13 @@ pub enum Value {
         /// Where its bytes start, from the start of the stream.
         offset: u64,
     },
+    /// A byte string literal of the stream.
+    Bytes {
+        /// How many bytes it takes.
+        length: u32,
+        /// Where its bytes start, from the start of the stream.
+        offset: u64,
+    },
     /// A tuple; its items are known by kind.
     Tuple(Tuple),
     /// A tuple of integers alone, none negative: a shape, a stride.
@@ -170,12 +177,14 @@ pub struct Import {
 }
 
 /// One list, dict or set of the stream.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Container {
     /// How many leaves it holds so far.
     pub weight: f32,
     /// How deep it nests so far, itself counted.
     pub depth: u8,
+    /// Whether another container holds it already.
+    pub held: bool,
 }
 
 #[cfg(test)]
