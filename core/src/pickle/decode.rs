@@ -94,7 +94,31 @@ pub fn decode(input: &[u8], offset: u64) -> Result<Step<'_>, DecodeError> {
     let Some(opcode) = Opcode::from_byte(byte) else {
         return Err(DecodeError { kind: DecodeErrorKind::UnknownOpcode(byte), offset });
     };
-    let read = match opcode.argument() {
+    match argument(opcode, rest) {
+        Ok((arg, used)) => {
+            let length = used.saturating_add(1);
+            Ok(Step::Instruction(Instruction { offset, opcode, arg, length }))
+        }
+        Err(Stop::Short(needed)) => Ok(Step::Incomplete(needed)),
+        Err(Stop::Bad(kind)) => Err(DecodeError { kind, offset }),
+    }
+}
+
+/// The instruction of a known `opcode` at the front of `input`, where it is whole and sound.
+///
+/// Inlined where the opcode is a constant, this reads one kind of argument and no other: it is
+/// for a loop that has told the opcodes apart already, and agrees with [`decode`].
+#[inline(always)]
+pub(super) fn known(opcode: Opcode, input: &[u8], offset: u64) -> Option<Instruction<'_>> {
+    let (_, rest) = input.split_first()?;
+    let (arg, used) = argument(opcode, rest).ok()?;
+    Some(Instruction { offset, opcode, arg, length: used.saturating_add(1) })
+}
+
+/// Reads the argument of `opcode` at the front of `rest`, and how many bytes it takes.
+#[inline(always)]
+fn argument(opcode: Opcode, rest: &[u8]) -> Read<'_> {
+    match opcode.argument() {
         Argument::None => Ok((Arg::None, 0)),
         Argument::UInt1 => fixed(rest, |[a]: [u8; 1]| Arg::Int(i64::from(a))),
         Argument::UInt2 => fixed(rest, |b| Arg::Int(i64::from(u16::from_le_bytes(b)))),
@@ -121,14 +145,6 @@ pub fn decode(input: &[u8], offset: u64) -> Result<Step<'_>, DecodeError> {
         Argument::Bytes8 | Argument::ByteArray8 | Argument::Unicode8 => {
             counted(rest, |b| Some(u64::from_le_bytes(b)))
         }
-    };
-    match read {
-        Ok((arg, used)) => {
-            let length = used.saturating_add(1);
-            Ok(Step::Instruction(Instruction { offset, opcode, arg, length }))
-        }
-        Err(Stop::Short(needed)) => Ok(Step::Incomplete(needed)),
-        Err(Stop::Bad(kind)) => Err(DecodeError { kind, offset }),
     }
 }
 
@@ -298,6 +314,22 @@ mod tests {
                 seen = (seen + piece).min(input.len());
             };
             prop_assert_eq!(format_args!("{:?}", whole).to_string(), format_args!("{:?}", pieces).to_string());
+        }
+
+        /// Where the opcode is known, the short way reads what the general way reads.
+        #[test]
+        fn known_equals_decode(row in 0_usize..68, rest in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let opcode = super::super::opcode::OPCODES[row].opcode;
+            let mut input = std::vec![opcode.byte()];
+            input.extend(rest);
+            let general = match decode(&input, 5) {
+                Ok(Step::Instruction(instruction)) => Some(instruction),
+                _ => None,
+            };
+            prop_assert_eq!(
+                format_args!("{:?}", known(opcode, &input, 5)).to_string(),
+                format_args!("{general:?}").to_string()
+            );
         }
 
         /// An instruction never claims bytes that are not there, and a decoded prefix is stable.

@@ -303,9 +303,11 @@ where
 
     /// Executes one instruction.
     ///
+    /// Inlined even where it is large: with the opcode a constant one arm is left of it.
+    ///
     /// # Errors
     /// Whatever the domain ends the run with.
-    #[inline]
+    #[inline(always)]
     pub fn execute<'a, D>(
         &mut self,
         at: &Instruction<'a>,
@@ -697,6 +699,11 @@ where
             return Ok(());
         }
         let index = self.base.memo.saturating_add(index);
+        // Nearly always the next free slot.
+        if index == self.memo.len() && self.memo.push(Some(value)).is_ok() {
+            self.memoized = self.memoized.saturating_add(1);
+            return Ok(());
+        }
         while self.memo.len() <= index {
             if self.memo.push(None).is_err() {
                 domain.fault(at, Fault::MemoLimit)?;

@@ -29,21 +29,25 @@ pub trait Store<T: Copy> {
     fn truncate(&mut self, length: usize);
 
     /// How many items there are.
+    #[inline]
     fn len(&self) -> usize {
         self.items().len()
     }
 
     /// Whether there is no item.
+    #[inline]
     fn is_empty(&self) -> bool {
         self.items().is_empty()
     }
 
     /// The topmost item.
+    #[inline]
     fn last(&self) -> Option<T> {
         self.items().last().copied()
     }
 
     /// The item at `index`, counted from the oldest.
+    #[inline]
     fn get(&self, index: usize) -> Option<T> {
         self.items().get(index).copied()
     }
@@ -64,25 +68,30 @@ impl<'m, T> Fixed<'m, T> {
 }
 
 impl<T: Copy> Store<T> for Fixed<'_, T> {
+    #[inline]
     fn items(&self) -> &[T] {
         self.slots.get(..self.length).unwrap_or_default()
     }
 
+    #[inline]
     fn items_mut(&mut self) -> &mut [T] {
         self.slots.get_mut(..self.length).unwrap_or_default()
     }
 
+    #[inline]
     fn push(&mut self, item: T) -> Result<(), Full> {
         *self.slots.get_mut(self.length).ok_or(Full)? = item;
         self.length = self.length.saturating_add(1);
         Ok(())
     }
 
+    #[inline]
     fn pop(&mut self) -> Option<T> {
         self.length = self.length.checked_sub(1)?;
         self.slots.get(self.length).copied()
     }
 
+    #[inline]
     fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
     }

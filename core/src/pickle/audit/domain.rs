@@ -353,6 +353,7 @@ where
         Ok(())
     }
 
+    #[inline(always)]
     fn literal(&mut self, at: &Instruction<'a>) -> Out<Value> {
         let data_offset = |data: &[u8]| {
             let length = u64::try_from(data.len()).unwrap_or(u64::MAX);

@@ -23,7 +23,7 @@ pub use value::{Container, Import, Item, NO_IMPORT, Tuple, Value, Weight};
 use domain::AuditDomain;
 use joblib::RawArray;
 
-use super::decode::{Arg, Instruction, Step, decode};
+use super::decode::{Arg, Instruction, Step, decode, known};
 use super::machine::{Flow, Machine};
 use super::opcode::Opcode;
 use super::probe::Probe;
@@ -205,6 +205,36 @@ where
     let mut integer = None;
     let end = loop {
         let rest = stream.get(at..).unwrap_or_default();
+        // A pickle is nearly all of a few opcodes. With the opcode a constant, reading and
+        // executing it melt into some dozen machine instructions. Every other opcode, and
+        // whatever is odd about one of these, takes the general way below, which does the same.
+        macro_rules! usual {
+            ($($opcode:ident)*) => {
+                match rest.first() {
+                    $(Some(&byte) if byte == Opcode::$opcode.byte() => {
+                        if let Some(instruction) = known(Opcode::$opcode, rest, as_u64(at))
+                            && frames.hold(&instruction)
+                        {
+                            at = at.saturating_add(instruction.length);
+                            instructions = instructions.saturating_add(1);
+                            let Ok(flow) = machine.execute(&instruction, &mut domain);
+                            observer(&instruction, machine.stack(), machine.marks());
+                            if flow != Flow::Next || domain.halted() {
+                                break End::Limit;
+                            }
+                            continue;
+                        }
+                    })*
+                    _ => {}
+                }
+            };
+        }
+        usual! {
+            None NewTrue NewFalse BinInt BinInt1 BinInt2 Long1 BinFloat
+            BinUnicode ShortBinUnicode BinGet LongBinGet BinPut LongBinPut Memoize
+            Mark EmptyTuple EmptyList EmptyDict Tuple Tuple1 Tuple2 Tuple3 Appends SetItems
+            Reduce BinPersId
+        }
         let instruction = match decode(rest, as_u64(at)) {
             Ok(Step::Instruction(instruction)) => instruction,
             Ok(Step::Incomplete(_)) => {
@@ -334,6 +364,13 @@ struct Frames {
 }
 
 impl Frames {
+    /// Whether an instruction that neither opens a frame nor stops lies inside the current one,
+    /// so that [`Self::read`] has nothing to say or to do about it.
+    #[inline]
+    fn hold(&self, at: &Instruction<'_>) -> bool {
+        self.end.is_none_or(|end| at.end() < end)
+    }
+
     /// Takes the frames' view of an instruction; a sentence where readers part.
     fn read(&mut self, at: &Instruction<'_>) -> Option<&'static str> {
         if let Some(end) = self.end {
