@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "012e326dd6728eaa27fc4d16018ad966be3feda781a8425d87f868dc678d0c27";
+pub const SHA256: &str = "9c10ca17c0e6ea5ab202d70774a16da9a99f0913506a43a4943ab3357b03fcc8";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

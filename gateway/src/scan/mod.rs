@@ -14,7 +14,7 @@ mod zip;
 
 use std::collections::HashMap;
 
-use secure_torch_core::format::detect::{Format, is_text_within, promises, signature};
+use secure_torch_core::format::detect::{Format, is_text_within, signature};
 use secure_torch_core::format::tar;
 use secure_torch_core::format::zip::Archive;
 use secure_torch_core::pickle::audit::{GrowingWorkspace, PersistentIds};
@@ -162,7 +162,7 @@ impl<'p> Judge<'p> {
         let pickle = if !formats.is_empty() {
             // A ZIP's own first bytes decode as a line and then as what comes; whatever else
             // opens an archive is there on purpose.
-            let names = if bytes.starts_with(b"PK") { Names::Paths } else { Names::Any };
+            let names = if bytes.starts_with(b"PK") { Names::Dangerous } else { Names::Any };
             self.would_import(bytes, names)
         } else if names_text(context.name) && self.is_text(bytes) {
             self.is_pickle(bytes, Names::Called)
@@ -270,9 +270,18 @@ fn is_program(name: &str) -> bool {
     })
 }
 
-/// Whether a file of this name is text as a rule: its ending says so.
+/// Endings of files that are handed to `pickle.load` and its kin. Text of any other name takes a
+/// call, a dangerous global or a whole pickle to count as one: lists of words and licences have
+/// all kinds of names, or none.
+const PICKLED: [&str; 16] = [
+    "pkl", "pickle", "pck", "p", "pt", "pth", "ptl", "bin", "ckpt", "joblib", "jl", "dill",
+    "model", "sav", "tar", "dat",
+];
+
 fn names_text(name: &str) -> bool {
-    promises(name, "text")
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
+    !PICKLED.iter().any(|pickled| ending.eq_ignore_ascii_case(pickled))
 }
 
 /// A member's path inside a part.

@@ -17,6 +17,13 @@ pub(super) enum Names {
     /// Names of letters, digits, underscores and dots. For bytes that are something else, among
     /// which any name would make a pickle of what is there by chance.
     Paths,
+    /// The same, and a call of what was imported, or a dangerous name. For a tensor's numbers, of
+    /// which three words in a row would do otherwise.
+    Numbers,
+    /// Names that the rules call dangerous. For a ZIP whose signature is read as `PERSID`: every
+    /// unpickler stops there that does not bring a `persistent_load` of its own for such text,
+    /// and in an honest archive the lines behind it are those of its own pickle, out of step.
+    Dangerous,
     /// Any name, and a call of what was imported, or a dangerous one. For text: every list of
     /// words that starts with `c` spells an import, and none goes on to call it.
     Called,
@@ -47,7 +54,10 @@ impl Judge<'_> {
             let outcome = audit(rest, &options, &mut self.workspace, &mut sink);
             self.last_probe =
                 at.saturating_add(usize::try_from(outcome.offset).unwrap_or(usize::MAX));
-            if sink.imports && (sink.called || names != Names::Called) {
+            // A pickle that is whole counts too, whether or not it calls anything.
+            let whole = outcome.end == End::Stop && !sink.stopped;
+            let call = matches!(names, Names::Called | Names::Numbers);
+            if sink.imports && (sink.called || whole || !call) {
                 return true;
             }
             if outcome.end != End::Stop {
@@ -118,12 +128,14 @@ impl Sink for ProbeSink {
     fn import(&mut self, import: &ImportSeen<'_>) {
         let (module, name) = (import.module.as_bytes(), import.name.as_bytes());
         // No file system takes a NUL, and no module is named by nothing.
+        let paths = is_path(module) && is_path(name);
+        let dangerous = paths && matches!(import.judgement.class, Class::Dangerous(_));
         let counts = match self.names {
-            Names::Paths => is_path(module) && is_path(name),
+            Names::Paths | Names::Numbers => paths,
+            Names::Dangerous => dangerous,
             Names::Any | Names::Called => !module.is_empty() && !module.contains(&0),
         };
         self.imports |= counts && !self.stopped;
-        let dangerous = matches!(import.judgement.class, Class::Dangerous(_));
         self.called |= dangerous && !self.stopped;
     }
 
@@ -137,9 +149,11 @@ impl Sink for ProbeSink {
             return;
         }
         match finding.rule {
-            Rule::PickleGlobalUnresolvable => self.imports = true,
+            Rule::PickleGlobalUnresolvable => self.imports |= self.names != Names::Dangerous,
             // Past a limit nobody has looked, and where readers part one may have gone on.
-            Rule::PickleLimit | Rule::PickleDivergent if self.names != Names::Paths => {
+            Rule::PickleLimit | Rule::PickleDivergent
+                if matches!(self.names, Names::Any | Names::Called) =>
+            {
                 self.imports = true;
                 self.called = true;
             }

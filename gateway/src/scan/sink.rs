@@ -1,6 +1,7 @@
 //! From what the auditor tells to what the tally keeps.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use secure_torch_core::pickle::audit::{
     Detail, Finding, ImportSeen, Literal, Outcome, Sink, StorageSeen, is_joblib_wrapper,
@@ -39,6 +40,10 @@ pub(super) struct StreamSink<'t> {
     joblib: bool,
     /// Whether what follows is read by nobody who takes this view.
     broken: bool,
+    /// Where `pickle.load` goes on in a pickle that joblib reads by itself. The memo that it has
+    /// there is another's, so an honest pickle makes no sense to it, and only what is dangerous
+    /// counts.
+    foreign: Option<u64>,
     /// For each import: where its global is kept, and its name for findings.
     imports: Vec<(Option<usize>, String)>,
     seen: Heard,
@@ -51,6 +56,8 @@ pub(super) struct Heard {
     pub(super) names: Vec<String>,
     /// Literals that may be pickles.
     pub(super) literals: Vec<Place>,
+    /// Where pickles stand that joblib reads by themselves.
+    pub(super) embedded: Vec<Range<usize>>,
     /// The storages that the stream asks for.
     pub(super) storages: Storages,
 }
@@ -105,6 +112,7 @@ impl<'t> StreamSink<'t> {
             view,
             joblib: false,
             broken: false,
+            foreign: None,
             imports: Vec::new(),
             seen: Heard::default(),
         }
@@ -163,6 +171,10 @@ impl Sink for StreamSink<'_> {
         if matches!(self.view, View::KeptMemo { .. }) && !imports {
             return;
         }
+        let foreign = self.foreign.is_some_and(|from| finding.offset >= from);
+        if foreign && finding.rule != Rule::PickleGlobalDangerous {
+            return;
+        }
         let subject = match finding.detail {
             Detail::Import(import) | Detail::Call(import, _) => {
                 self.imports.get(import as usize).map_or("", |(_, subject)| subject.as_str())
@@ -184,6 +196,18 @@ impl Sink for StreamSink<'_> {
                 storages.unknown |= *storages.bytes.entry(key).or_insert(bytes) != bytes;
             }
             None => storages.unknown = true,
+        }
+    }
+
+    fn embedded(&mut self, offset: u64, starts: bool) {
+        if self.view == View::Pickle {
+            self.foreign.get_or_insert(offset);
+            return;
+        }
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        match self.seen.embedded.last_mut() {
+            Some(last) if !starts => last.end = at,
+            _ => self.seen.embedded.push(at..usize::MAX),
         }
     }
 

@@ -119,7 +119,17 @@ impl Judge<'_> {
             options.joblib = true;
             seen = self.view(bytes, base, context, &options, View::Joblib);
             if plain.outcome.end == End::Stop && plain.length() < seen.length() {
-                self.hidden_in_array(bytes, base, (plain.length(), seen.length()), context);
+                // Where joblib reads a pickle by itself, it has been judged as one.
+                let mut from = plain.length();
+                for pickle in std::mem::take(&mut seen.heard.embedded) {
+                    if from < pickle.start {
+                        self.hidden_in_array(bytes, base, (from, pickle.start), context);
+                    }
+                    from = from.max(pickle.end);
+                }
+                if from < seen.length() {
+                    self.hidden_in_array(bytes, base, (from, seen.length()), context);
+                }
             }
         }
         if let Some(listener) = &mut self.listener {

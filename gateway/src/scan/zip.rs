@@ -213,7 +213,7 @@ impl Judge<'_> {
         let container = signature(head).is_some_and(|signature| {
             signature.native || matches!(signature.id, "zip" | "7z" | "rar" | "xz")
         });
-        container || self.would_import(head, Names::Paths)
+        container || self.would_import(head, Names::Numbers)
     }
 
     fn check_crc(&mut self, entry: &Entry<'_>, content: &[u8], path: &str) {

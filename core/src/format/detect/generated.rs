@@ -178,7 +178,7 @@ pub static SIGNATURES: [Signature; 30] = [
 ];
 
 /// Endings that promise a format, and the formats that keep the promise.
-pub static PROMISES: [(&str, &[&str]); 36] = [
+pub static PROMISES: [(&str, &[&str]); 59] = [
     ("safetensors", &["safetensors"]),
     ("onnx", &["onnx"]),
     ("gguf", &["gguf"]),
@@ -202,6 +202,29 @@ pub static PROMISES: [(&str, &[&str]); 36] = [
     ("sh", &["text"]),
     ("xml", &["text"]),
     ("html", &["text"]),
+    ("tsv", &["text"]),
+    ("jsonl", &["text"]),
+    ("log", &["text"]),
+    ("cff", &["text"]),
+    ("bib", &["text"]),
+    ("tex", &["text"]),
+    ("ipynb", &["text"]),
+    ("pbtxt", &["text"]),
+    ("proto", &["text"]),
+    ("names", &["text"]),
+    ("c", &["text"]),
+    ("cc", &["text"]),
+    ("cpp", &["text"]),
+    ("h", &["text"]),
+    ("hpp", &["text"]),
+    ("cu", &["text"]),
+    ("js", &["text"]),
+    ("ts", &["text"]),
+    ("css", &["text"]),
+    ("lock", &["text"]),
+    ("bpe", &["text"]),
+    ("gitignore", &["text"]),
+    ("gitattributes", &["text"]),
     ("png", &["png"]),
     ("jpg", &["jpeg"]),
     ("jpeg", &["jpeg"]),

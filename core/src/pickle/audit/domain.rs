@@ -73,8 +73,10 @@ pub(super) struct AuditDomain<'a, 'm, S, I, C> {
     embedded: bool,
     /// The last tuple that may be a storage's persistent id, with its class, key and size.
     last_id: Option<(Tuple, [Value; 3])>,
-    /// The last tuple, if it is of one byte string alone: the string's place and length.
-    last_bytes: Option<(Value, u64, u32)>,
+    /// The last tuple, if it is of one byte string alone, and the string.
+    last_bytes: Option<(Value, Value)>,
+    /// The last tuple, if it is of a text and the Latin-1 codec, and the bytes that the two make.
+    last_text: Option<(Value, Value)>,
     /// The last two tuples of integers: the sizes and strides of a tensor, when it is rebuilt.
     pub(super) recent: [Dimensions; 2],
     /// Whether the stream runs out of what can be judged.
@@ -114,6 +116,7 @@ where
             unknown_imports: false,
             last_id: None,
             last_bytes: None,
+            last_text: None,
             recent: [Dimensions::NONE; 2],
             halted: false,
         }
@@ -159,18 +162,16 @@ where
     /// in the stream right before the call: nobody can judge one that is computed.
     fn load_from_bytes(&mut self, at: &Instruction<'_>, arguments: Arguments<'_, Value>) {
         let place = match (arguments, self.last_bytes.take()) {
-            (Arguments::Tuple(tuple), Some((last, offset, length))) if last == tuple => {
-                Some((offset, usize::try_from(length).unwrap_or(usize::MAX)))
-            }
-            _ => None,
+            (Arguments::Tuple(tuple), Some((last, bytes))) if last == tuple => bytes,
+            _ => Value::Missing,
         };
-        let Some((offset, length)) = place else {
+        let Value::Bytes { latin1, length, offset } = place else {
             let why = "what is loaded from a byte string does not stand in the file as one";
             self.unresolvable(at, why);
             return;
         };
-        let data = self.text_bytes(offset, length);
-        self.sink.literal(Literal { offset, data, latin1: false, loaded: true });
+        let data = self.text_bytes(offset, usize::try_from(length).unwrap_or(usize::MAX));
+        self.sink.literal(Literal { offset, data, latin1, loaded: true });
     }
 
     /// The serial number of a new array wrapper.
@@ -435,7 +436,7 @@ where
                 let offset = data_offset(data);
                 self.offer(offset, data, false);
                 let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
-                Value::Bytes { length, offset }
+                Value::Bytes { latin1: false, length, offset }
             }
             _ => Value::Plain(Kind::Unknown),
         })
@@ -534,13 +535,16 @@ where
             (Some(shape), arguments) => self.fits(shape, arguments),
             (None, _) => false,
         };
-        if !(callable && fits) {
+        // With an unknown class among the arguments, what is given to it says nothing of the
+        // callable: `copyreg._reconstructor(Unknown, dict, {…})`.
+        let unknown = self.passes_unknown(arguments);
+        if !(callable && (fits || unknown)) {
             self.wrong_shape(at, import);
         }
         if entry.name == "_load_from_bytes" {
             self.load_from_bytes(at, arguments);
         }
-        if self.passes_unknown(arguments) {
+        if unknown {
             let detail = Detail::CallOf(at.opcode, "passes on an object from an unknown global");
             self.find(Rule::PickleCallUnknown, at.offset, detail);
         }
@@ -549,11 +553,20 @@ where
             Arguments::Tuple(Value::Tuple(tuple)) => tuple.item,
             _ => Item::UNKNOWN,
         };
+        if let (Arguments::Tuple(tuple), Some((last, bytes))) = (arguments, self.last_text.take())
+            && last == tuple
+            && (entry.module, entry.name) == ("_codecs", "encode")
+        {
+            return Ok(bytes);
+        }
         Ok(match entry.gives {
             kind @ (Kind::List | Kind::Dict | Kind::Set) => {
                 self.new_container(at, kind, import, (weight, depth))
             }
-            kind => Value::Instance { kind, depth, weight: Weight::of(weight), item, import },
+            kind => {
+                let kind = if unknown { Kind::Unknown } else { kind };
+                Value::Instance { kind, depth, weight: Weight::of(weight), item, import }
+            }
         })
     }
 
@@ -580,7 +593,9 @@ where
             return Ok(object);
         };
         self.sink.call(import, at.offset, at.opcode);
-        if !entry.build.is_some_and(|kinds| kinds.contains(self.kind(state))) {
+        if self.kind(object) == Kind::Unknown {
+            self.find(Rule::PickleCallUnknown, at.offset, Detail::Call(import, at.opcode));
+        } else if !entry.build.is_some_and(|kinds| kinds.contains(self.kind(state))) {
             self.wrong_shape(at, import);
         }
         if let Value::Instance { kind: Kind::Dtype, item, .. } = object {
@@ -592,6 +607,15 @@ where
                 if let Value::Instance { item, .. } = object { item } else { Item::UNKNOWN };
             self.raw_array(at, serial, state);
             return Ok(Value::Plain(Kind::Array));
+        }
+        if !self.options.joblib && super::is_joblib_wrapper(Class::Allowed(entry)) {
+            // `pickle.load` goes on in a pickle that joblib reads by itself, with a memo that
+            // is not that pickle's.
+            if let (Some(wrapper), Value::Container { id, .. }) = (self.wrapper, state)
+                && wrapper.holds_objects(id)
+            {
+                self.sink.embedded(at.end(), true);
+            }
         }
         Ok(object)
     }
@@ -618,9 +642,17 @@ where
                 self.last_bytes = None;
                 let tuple = self.tuple(at, items);
                 self.note_ints(tuple, items);
-                if let [Value::Bytes { length, offset }] = *items {
-                    self.last_bytes = Some((tuple, offset, length));
+                if let [bytes @ Value::Bytes { .. }] = *items {
+                    self.last_bytes = Some((tuple, bytes));
                 }
+                self.last_text = match *items {
+                    [Value::Text { encoding: Encoding::Utf8, length, offset }, codec]
+                        if self.kind(codec) == Kind::Latin1 =>
+                    {
+                        Some((tuple, Value::Bytes { latin1: true, length, offset }))
+                    }
+                    _ => None,
+                };
                 if let (Value::Tuple(id), [_, class, key, _, size, ..]) = (tuple, items) {
                     self.last_id = Some((id, [*class, *key, *size]));
                 }
@@ -659,7 +691,7 @@ where
             let why = "a container holds itself";
             self.find(Rule::PickleLimit, at.offset, Detail::Text(why));
         }
-        if self.options.joblib && wanted == Kind::Dict {
+        if wanted == Kind::Dict && (self.options.joblib || self.joblib) {
             self.note_wrapper(id, items);
         }
         let (weight, depth) = self.hold(items);

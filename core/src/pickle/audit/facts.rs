@@ -249,7 +249,10 @@ pub(super) const fn is_never_text(value: Value) -> bool {
         Value::Plain(kind) => {
             matches!(kind, Kind::None | Kind::Bool | Kind::Int | Kind::Float | Kind::Bytes)
         }
-        Value::Int(_) | Value::Ints { .. } | Value::Tuple(_) | Value::Bytes { .. } => true,
+        Value::Int(_)
+        | Value::Ints { .. }
+        | Value::Tuple(_)
+        | Value::Bytes { latin1: false, .. } => true,
         Value::Container { import, .. } => import == NO_IMPORT,
         _ => false,
     }

@@ -28,6 +28,13 @@ pub(super) struct Wrapper {
     odd: bool,
 }
 
+impl Wrapper {
+    /// Whether this is the state in that dict, and says that the array holds Python objects.
+    pub(super) fn holds_objects(&self, container: u32) -> bool {
+        self.container == container && self.item == Item::OBJECT
+    }
+}
+
 /// What joblib's unpickler reads behind the `BUILD` of an array wrapper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RawArray {

@@ -271,6 +271,7 @@ where
                 Some(suspended) => {
                     machine.resume(suspended);
                     domain.set_embedded(false);
+                    domain.sink.embedded(as_u64(at), false);
                     domain.set_protocol(machine.protocol());
                     frames.end = None;
                     continue;
@@ -314,6 +315,7 @@ where
                     // `NumpyArrayWrapper.read_array` hands the stream to `pickle.load`.
                     around = Some(machine.suspend());
                     domain.set_embedded(true);
+                    domain.sink.embedded(as_u64(at), true);
                     domain.set_protocol(0);
                     frames.end = None;
                 }

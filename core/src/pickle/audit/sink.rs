@@ -26,6 +26,12 @@ pub trait Sink {
         let _ = storage;
     }
 
+    /// A pickle that joblib reads by itself, in place of an array, starts or ends. By default
+    /// nobody cares.
+    fn embedded(&mut self, offset: u64, starts: bool) {
+        let _ = (offset, starts);
+    }
+
     /// A literal of the stream may itself be a pickle.
     fn literal(&mut self, literal: Literal<'_>);
 }

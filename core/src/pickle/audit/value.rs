@@ -24,8 +24,10 @@ pub enum Value {
         /// Where its bytes start, from the start of the stream.
         offset: u64,
     },
-    /// A byte string literal of the stream.
+    /// A byte string that the stream spells out.
     Bytes {
+        /// Whether it is spelled as text, from which `_codecs.encode(…, 'latin1')` makes it.
+        latin1: bool,
         /// How many bytes it takes.
         length: u32,
         /// Where its bytes start, from the start of the stream.
