@@ -82,6 +82,10 @@ impl Runner {
         command.arg(&self.ours).arg(subject).arg(file).args(["--times", "1"]);
         let output = command.output().context("cannot start valgrind")?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // Valgrind counts what a program did before it crashed, too.
+        if !output.status.success() || output.stdout.is_empty() {
+            bail!("`{subject}` under valgrind ended with {} and no answer", output.status);
+        }
         let count = said.lines().find_map(|line| line.split_once("Collected : "));
         let (_, count) = count.context("valgrind gave no count")?;
         count.trim().parse().context("valgrind's count is no number")
@@ -148,6 +152,16 @@ impl Subject {
     /// A number of the last answer.
     pub(super) fn number(&self, key: &str) -> Option<f64> {
         self.answer.get(key).and_then(Value::as_f64)
+    }
+
+    /// A yes or no of the last answer.
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+        self.answer.get(key).and_then(Value::as_bool)
+    }
+
+    /// Whether the subject failed.
+    pub(super) const fn failed(&self) -> bool {
+        self.error.is_some()
     }
 
     /// Says why the subject failed, if it did.
