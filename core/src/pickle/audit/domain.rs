@@ -2,13 +2,12 @@
 
 use core::convert::Infallible;
 
+use super::Options;
 use super::facts::is_never_text;
 use super::joblib::{RawArray, Wrapper};
-use super::sink::{Detail, Finding, ImportSeen, Literal, Sink, StorageSeen};
+use super::sink::{Detail, Finding, ImportSeen, Literal, Sink};
 use super::tensor::Dimensions;
-use super::value::{Container, Import, Item, NO_IMPORT, NO_PRODUCT, Tuple, Value, Weight};
-use super::{Options, PersistentIds};
-use crate::format::torch_tar::element_size;
+use super::value::{Container, Import, Item, NO_IMPORT, Tuple, Value, Weight};
 use crate::limits::PICKLE_NAME_BYTES;
 use crate::pickle::decode::{Arg, Instruction};
 use crate::pickle::kind::{Kind, KindSet, Shape};
@@ -72,9 +71,9 @@ pub(super) struct AuditDomain<'a, 'm, S, I, C> {
     /// Whether this is a pickle inside a joblib dump, which joblib reads with `pickle.load`.
     embedded: bool,
     /// The last tuple that may be a storage's persistent id, with its class, key and size.
-    last_id: Option<(Tuple, [Value; 3])>,
+    pub(super) last_id: Option<(Tuple, [Value; 3])>,
     /// The last tuple, if it is of one byte string alone, and the string.
-    last_bytes: Option<(Value, Value)>,
+    pub(super) last_bytes: Option<(Value, Value)>,
     /// The last tuple, if it is of a text and the Latin-1 codec, and the bytes that the two make.
     last_text: Option<(Value, Value)>,
     /// The last two tuples of integers: the sizes and strides of a tensor, when it is rebuilt.
@@ -158,22 +157,6 @@ where
         Value::Missing
     }
 
-    /// `torch.storage._load_from_bytes` loads a PyTorch file from a byte string, which must stand
-    /// in the stream right before the call: nobody can judge one that is computed.
-    fn load_from_bytes(&mut self, at: &Instruction<'_>, arguments: Arguments<'_, Value>) {
-        let place = match (arguments, self.last_bytes.take()) {
-            (Arguments::Tuple(tuple), Some((last, bytes))) if last == tuple => bytes,
-            _ => Value::Missing,
-        };
-        let Value::Bytes { latin1, length, offset } = place else {
-            let why = "what is loaded from a byte string does not stand in the file as one";
-            self.unresolvable(at, why);
-            return;
-        };
-        let data = self.text_bytes(offset, usize::try_from(length).unwrap_or(usize::MAX));
-        self.sink.literal(Literal { offset, data, latin1, loaded: true });
-    }
-
     /// The serial number of a new array wrapper.
     fn new_wrapper(&mut self) -> Item {
         self.wrappers = self.wrappers.saturating_add(1);
@@ -182,7 +165,7 @@ where
         serial
     }
 
-    fn unresolvable(&mut self, at: &Instruction<'_>, why: &'static str) -> Value {
+    pub(super) fn unresolvable(&mut self, at: &Instruction<'_>, why: &'static str) -> Value {
         self.find(Rule::PickleGlobalUnresolvable, at.offset, Detail::Text(why));
         Value::Plain(Kind::Unknown)
     }
@@ -247,51 +230,6 @@ where
             Some(Class::Unknown | Class::Dangerous(_)) => Some(import),
             _ => None,
         }
-    }
-
-    /// What a persistent id stands for, if it is one that the file's own loader understands
-    /// (`persistent_load` in `torch/serialization.py`).
-    fn usual_id(&mut self, id: Option<Value>) -> Option<Value> {
-        const CLASS: KindSet = KindSet(Kind::Class.set().0 | Kind::Unknown.set().0);
-        const MODULE: [KindSet; 4] = [Kind::Text.set(), CLASS, Kind::Text.set(), Kind::Text.set()];
-        const STORAGE: [Kind; 5] = [Kind::Text, Kind::Class, Kind::Text, Kind::Text, Kind::Int];
-        let ids = self.options.persistent_ids;
-        match (ids, id) {
-            (PersistentIds::None, _) => None,
-            (PersistentIds::Tensors, None | Some(Value::Int(_) | Value::Text { .. }))
-            | (PersistentIds::Tensors, Some(Value::Ints { arity: 1, .. })) => {
-                Some(Value::Plain(Kind::Tensor))
-            }
-            (_, Some(Value::Tuple(tuple)))
-                if matches!(tuple.arity, 5 | 6) && tuple.kinds.starts_with(&STORAGE) =>
-            {
-                Some(Value::Storage { elements: self.tell_storage(tuple) })
-            }
-            (PersistentIds::LegacyStorages, Some(Value::Tuple(tuple)))
-                if tuple.arity == 4
-                    && MODULE.iter().zip(&tuple.kinds).all(|(set, &kind)| set.contains(kind)) =>
-            {
-                // The class of a whole module, which its own GLOBAL has named.
-                Some(Value::Plain(Kind::Unknown))
-            }
-            _ => None,
-        }
-    }
-
-    /// Tells of a storage; how many elements it holds.
-    fn tell_storage(&mut self, tuple: Tuple) -> u64 {
-        let last = self.last_id.take().filter(|(last, _)| *last == tuple);
-        let mut buffer = [0; 64];
-        let known = last.and_then(|(_, [class, key, size])| {
-            let Value::Import(import) = class else { return None };
-            let Some(Class::Allowed(entry)) = self.entry(import) else { return None };
-            let Value::Int(size) = size else { return None };
-            let key = self.name(key, &mut buffer)?;
-            Some((key, element_size(entry.name)?, u64::try_from(size).ok()?))
-        });
-        self.sink.storage(StorageSeen { known });
-        // An untyped storage counts bytes, whatever the tensor over it is made of.
-        known.filter(|&(_, size, _)| size > 1).map_or(NO_PRODUCT, |(_, _, elements)| elements)
     }
 
     /// A call, build or extension of what an unjudged import gave.

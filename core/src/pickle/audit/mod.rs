@@ -15,6 +15,7 @@ mod facts;
 mod joblib;
 mod sink;
 mod tensor;
+mod torch;
 mod value;
 
 pub use sink::{Detail, Finding, ImportSeen, Literal, Sink, StorageSeen};

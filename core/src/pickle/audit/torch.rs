@@ -1,0 +1,84 @@
+//! What a stream asks of PyTorch's loader: storages by persistent id, and files in byte strings.
+
+use super::PersistentIds;
+use super::domain::AuditDomain;
+use super::sink::{Literal, Sink, StorageSeen};
+use super::value::{Container, Import, NO_PRODUCT, Tuple, Value};
+use crate::format::torch_tar::element_size;
+use crate::pickle::decode::Instruction;
+use crate::pickle::kind::{Kind, KindSet};
+use crate::pickle::machine::Arguments;
+use crate::pickle::store::Store;
+use crate::rules::Class;
+
+impl<S, I, C> AuditDomain<'_, '_, S, I, C>
+where
+    S: Sink,
+    I: Store<Import>,
+    C: Store<Container>,
+{
+    /// What a persistent id stands for, if it is one that the file's own loader understands
+    /// (`persistent_load` in `torch/serialization.py`).
+    pub(super) fn usual_id(&mut self, id: Option<Value>) -> Option<Value> {
+        const CLASS: KindSet = KindSet(Kind::Class.set().0 | Kind::Unknown.set().0);
+        const MODULE: [KindSet; 4] = [Kind::Text.set(), CLASS, Kind::Text.set(), Kind::Text.set()];
+        const STORAGE: [Kind; 5] = [Kind::Text, Kind::Class, Kind::Text, Kind::Text, Kind::Int];
+        let ids = self.options.persistent_ids;
+        match (ids, id) {
+            (PersistentIds::None, _) => None,
+            (PersistentIds::Tensors, None | Some(Value::Int(_) | Value::Text { .. }))
+            | (PersistentIds::Tensors, Some(Value::Ints { arity: 1, .. })) => {
+                Some(Value::Plain(Kind::Tensor))
+            }
+            (_, Some(Value::Tuple(tuple)))
+                if matches!(tuple.arity, 5 | 6) && tuple.kinds.starts_with(&STORAGE) =>
+            {
+                Some(Value::Storage { elements: self.tell_storage(tuple) })
+            }
+            (PersistentIds::LegacyStorages, Some(Value::Tuple(tuple)))
+                if tuple.arity == 4
+                    && MODULE.iter().zip(&tuple.kinds).all(|(set, &kind)| set.contains(kind)) =>
+            {
+                // The class of a whole module, which its own GLOBAL has named.
+                Some(Value::Plain(Kind::Unknown))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells of a storage; how many elements it holds.
+    fn tell_storage(&mut self, tuple: Tuple) -> u64 {
+        let last = self.last_id.take().filter(|(last, _)| *last == tuple);
+        let mut buffer = [0; 64];
+        let known = last.and_then(|(_, [class, key, size])| {
+            let Value::Import(import) = class else { return None };
+            let Some(Class::Allowed(entry)) = self.entry(import) else { return None };
+            let Value::Int(size) = size else { return None };
+            let key = self.name(key, &mut buffer)?;
+            Some((key, element_size(entry.name)?, u64::try_from(size).ok()?))
+        });
+        self.sink.storage(StorageSeen { known });
+        // An untyped storage counts bytes, whatever the tensor over it is made of.
+        known.filter(|&(_, size, _)| size > 1).map_or(NO_PRODUCT, |(_, _, elements)| elements)
+    }
+
+    /// `torch.storage._load_from_bytes` loads a PyTorch file from a byte string, which must stand
+    /// in the stream right before the call: nobody can judge one that is computed.
+    pub(super) fn load_from_bytes(
+        &mut self,
+        at: &Instruction<'_>,
+        arguments: Arguments<'_, Value>,
+    ) {
+        let place = match (arguments, self.last_bytes.take()) {
+            (Arguments::Tuple(tuple), Some((last, bytes))) if last == tuple => bytes,
+            _ => Value::Missing,
+        };
+        let Value::Bytes { latin1, length, offset } = place else {
+            let why = "what is loaded from a byte string does not stand in the file as one";
+            self.unresolvable(at, why);
+            return;
+        };
+        let data = self.text_bytes(offset, usize::try_from(length).unwrap_or(usize::MAX));
+        self.sink.literal(Literal { offset, data, latin1, loaded: true });
+    }
+}
