@@ -15,7 +15,7 @@ fn a_file_that_may_not_be_read_is_an_error() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let model = folder.path().join("model.pt");
     fs::write(&model, b"\x80\x02}.").unwrap();
-    fs::set_permissions(&model, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&model, fs::Permissions::from_mode(0o000)).unwrap();
     // The build folder may be closed to nobody; a copy beside the model is not.
     let binary = folder.path().join("secure-torch");
     fs::copy(env!("CARGO_BIN_EXE_secure-torch"), &binary).unwrap();
