@@ -73,9 +73,11 @@ pub(super) struct AuditDomain<'a, 'm, S, I, C> {
     /// The last tuple that may be a storage's persistent id, with its class, key and size.
     pub(super) last_id: Option<(Tuple, [Value; 3])>,
     /// The last tuple, if it is of one byte string alone, and the string.
-    pub(super) last_bytes: Option<(Value, Value)>,
+    pub(super) last_bytes: Option<(Tuple, Value)>,
     /// The last tuple, if it is of a text and the Latin-1 codec, and the bytes that the two make.
-    last_text: Option<(Value, Value)>,
+    pub(super) last_text: Option<(Tuple, Value)>,
+    /// How many tuples were given a serial number.
+    pub(super) stamps: i64,
     /// The last two tuples of integers: the sizes and strides of a tensor, when it is rebuilt.
     pub(super) recent: [Dimensions; 2],
     /// Whether the stream runs out of what can be judged.
@@ -116,6 +118,7 @@ where
             last_id: None,
             last_bytes: None,
             last_text: None,
+            stamps: 0,
             recent: [Dimensions::NONE; 2],
             halted: false,
         }
@@ -491,9 +494,8 @@ where
             Arguments::Tuple(Value::Tuple(tuple)) => tuple.item,
             _ => Item::UNKNOWN,
         };
-        if let (Arguments::Tuple(tuple), Some((last, bytes))) = (arguments, self.last_text.take())
-            && last == tuple
-            && (entry.module, entry.name) == ("_codecs", "encode")
+        if (entry.module, entry.name) == ("_codecs", "encode")
+            && let Some(bytes) = self.encoded(arguments)
         {
             return Ok(bytes);
         }
@@ -577,24 +579,9 @@ where
             }
             _ => {
                 self.check_tensor(at, items);
-                self.last_bytes = None;
                 let tuple = self.tuple(at, items);
                 self.note_ints(tuple, items);
-                if let [bytes @ Value::Bytes { .. }] = *items {
-                    self.last_bytes = Some((tuple, bytes));
-                }
-                self.last_text = match *items {
-                    [Value::Text { encoding: Encoding::Utf8, length, offset }, codec]
-                        if self.kind(codec) == Kind::Latin1 =>
-                    {
-                        Some((tuple, Value::Bytes { latin1: true, length, offset }))
-                    }
-                    _ => None,
-                };
-                if let (Value::Tuple(id), [_, class, key, _, size, ..]) = (tuple, items) {
-                    self.last_id = Some((id, [*class, *key, *size]));
-                }
-                tuple
+                self.note_arguments(tuple, items)
             }
         })
     }

@@ -3,13 +3,17 @@
 use super::PersistentIds;
 use super::domain::AuditDomain;
 use super::sink::{Literal, Sink, StorageSeen};
-use super::value::{Container, Import, NO_PRODUCT, Tuple, Value};
+use super::value::{Container, Import, Item, NO_PRODUCT, Tuple, Value};
 use crate::format::torch_tar::element_size;
 use crate::pickle::decode::Instruction;
 use crate::pickle::kind::{Kind, KindSet};
 use crate::pickle::machine::Arguments;
 use crate::pickle::store::Store;
+use crate::pickle::text::Encoding;
 use crate::rules::Class;
+
+/// A literal of `u32::MAX` bytes may be longer than that.
+const LONGEST: u32 = u32::MAX - 1;
 
 impl<S, I, C> AuditDomain<'_, '_, S, I, C>
 where
@@ -46,6 +50,48 @@ where
         }
     }
 
+    /// Keeps what stands in a tuple that a call or a persistent id right behind it may take, and
+    /// gives the tuple a serial number, by which it is known from others that look the same.
+    pub(super) fn note_arguments(&mut self, tuple: Value, items: &[Value]) -> Value {
+        (self.last_bytes, self.last_text) = (None, None);
+        let Value::Tuple(mut stamped) = tuple else { return tuple };
+        let wanted = match *items {
+            [Value::Bytes { .. }] | [_, _, _, _, Value::Int(_), ..] => true,
+            [Value::Text { encoding: Encoding::Utf8, .. }, codec] => {
+                self.kind(codec) == Kind::Latin1
+            }
+            _ => false,
+        };
+        if !wanted {
+            return tuple;
+        }
+        self.stamps = self.stamps.saturating_add(1);
+        stamped.item = Item::of_bytes(self.stamps);
+        if stamped.item == Item::UNKNOWN {
+            // Out of numbers: the tuple is known from no other, and what takes it is unresolved.
+            return Value::Tuple(stamped);
+        }
+        match *items {
+            [bytes @ Value::Bytes { .. }] => self.last_bytes = Some((stamped, bytes)),
+            [Value::Text { length, offset, .. }, _] => {
+                self.last_text = Some((stamped, Value::Bytes { latin1: true, length, offset }));
+            }
+            [_, class, key, _, size, ..] => self.last_id = Some((stamped, [class, key, size])),
+            _ => {}
+        }
+        Value::Tuple(stamped)
+    }
+
+    /// The bytes that `_codecs.encode` makes of the text in its arguments, if they stand there.
+    pub(super) fn encoded(&mut self, arguments: Arguments<'_, Value>) -> Option<Value> {
+        match (arguments, self.last_text.take()) {
+            (Arguments::Tuple(Value::Tuple(tuple)), Some((last, bytes))) if last == tuple => {
+                Some(bytes)
+            }
+            _ => None,
+        }
+    }
+
     /// Tells of a storage; how many elements it holds.
     fn tell_storage(&mut self, tuple: Tuple) -> u64 {
         let last = self.last_id.take().filter(|(last, _)| *last == tuple);
@@ -70,10 +116,10 @@ where
         arguments: Arguments<'_, Value>,
     ) {
         let place = match (arguments, self.last_bytes.take()) {
-            (Arguments::Tuple(tuple), Some((last, bytes))) if last == tuple => bytes,
+            (Arguments::Tuple(Value::Tuple(tuple)), Some((last, bytes))) if last == tuple => bytes,
             _ => Value::Missing,
         };
-        let Value::Bytes { latin1, length, offset } = place else {
+        let Value::Bytes { latin1, length: length @ 0..=LONGEST, offset } = place else {
             let why = "what is loaded from a byte string does not stand in the file as one";
             self.unresolvable(at, why);
             return;
