@@ -162,7 +162,7 @@ impl<'p> Judge<'p> {
         let pickle = if !formats.is_empty() {
             // A ZIP's own first bytes decode as a line and then as what comes; whatever else
             // opens an archive is there on purpose.
-            let names = if bytes.starts_with(b"PK") { Names::Dangerous } else { Names::Any };
+            let names = if bytes.starts_with(b"PK") { Names::Dangerous } else { Names::Files };
             self.would_import(bytes, names)
         } else if names_text(context.name) && self.is_text(bytes) {
             self.is_pickle(bytes, Names::Called)

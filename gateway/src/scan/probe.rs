@@ -11,9 +11,11 @@ use super::Judge;
 /// What it takes for bytes to count as importing something.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Names {
-    /// Any name: Python imports a module of whatever name, if a file of that name lies beside
-    /// it. For bytes that are nothing else in their own right.
+    /// Any name. For bytes that are nothing else in their own right.
     Any,
+    /// Any name that a file could have: Python imports a module of whatever name, if such a file
+    /// lies beside it. For bytes that open an archive.
+    Files,
     /// Names of letters, digits, underscores and dots. For bytes that are something else, among
     /// which any name would make a pickle of what is there by chance.
     Paths,
@@ -127,13 +129,14 @@ struct ProbeSink {
 impl Sink for ProbeSink {
     fn import(&mut self, import: &ImportSeen<'_>) {
         let (module, name) = (import.module.as_bytes(), import.name.as_bytes());
-        // No file system takes a NUL, and no module is named by nothing.
         let paths = is_path(module) && is_path(name);
         let dangerous = paths && matches!(import.judgement.class, Class::Dangerous(_));
         let counts = match self.names {
             Names::Paths | Names::Numbers => paths,
             Names::Dangerous => dangerous,
-            Names::Any | Names::Called => !module.is_empty() && !module.contains(&0),
+            Names::Any => true,
+            // No file system takes a NUL, and no module is named by nothing.
+            Names::Files | Names::Called => !module.is_empty() && !module.contains(&0),
         };
         self.imports |= counts && !self.stopped;
         self.called |= dangerous && !self.stopped;
@@ -152,12 +155,14 @@ impl Sink for ProbeSink {
             Rule::PickleGlobalUnresolvable => self.imports |= self.names != Names::Dangerous,
             // Past a limit nobody has looked, and where readers part one may have gone on.
             Rule::PickleLimit | Rule::PickleDivergent
-                if matches!(self.names, Names::Any | Names::Called) =>
+                if matches!(self.names, Names::Any | Names::Files | Names::Called) =>
             {
                 self.imports = true;
                 self.called = true;
             }
-            Rule::PickleExtension => self.imports |= self.names == Names::Any,
+            Rule::PickleExtension => {
+                self.imports |= matches!(self.names, Names::Any | Names::Files);
+            }
             Rule::PickleCallUnknown | Rule::PickleCallShape => self.called = true,
             _ => {}
         }
