@@ -172,7 +172,9 @@ impl Sink for StreamSink<'_> {
             return;
         }
         let foreign = self.foreign.is_some_and(|from| finding.offset >= from);
-        if foreign && finding.rule != Rule::PickleGlobalDangerous {
+        let counts =
+            finding.rule == Rule::PickleGlobalDangerous || matches!(finding.detail, Detail::Loads);
+        if foreign && !counts {
             return;
         }
         let subject = match finding.detail {
@@ -212,7 +214,8 @@ impl Sink for StreamSink<'_> {
     }
 
     fn literal(&mut self, literal: Literal<'_>) {
-        if !self.tells(literal.offset) {
+        // What is loaded here may stand in a pickle before this one.
+        if self.broken || !literal.loaded && !self.tells(literal.offset) {
             return;
         }
         if let Ok(offset) = usize::try_from(literal.offset) {

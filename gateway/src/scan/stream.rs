@@ -1,5 +1,7 @@
 //! Judging pickles: one, several in a row, and those inside their byte strings.
 
+use std::collections::BTreeMap;
+
 use secure_torch_core::format::detect::Format;
 use secure_torch_core::format::torch_legacy;
 use secure_torch_core::format::zip::Archive;
@@ -183,7 +185,13 @@ impl Judge<'_> {
 
     /// Judges the literals of a stream that are pickles themselves.
     fn nested(&mut self, bytes: &[u8], base: u64, literals: &[Place], context: &Context<'_>) {
-        for &Place { offset, length, latin1, loaded } in literals {
+        // What is loaded often, or offered first and loaded then, is judged once.
+        let mut places = BTreeMap::new();
+        for place in literals {
+            *places.entry((place.offset, place.length, place.latin1)).or_insert(false) |=
+                place.loaded;
+        }
+        for ((offset, length, latin1), loaded) in places {
             let place = base.saturating_add(offset as u64);
             let Some(data) = bytes.get(offset..offset.saturating_add(length)) else {
                 continue;

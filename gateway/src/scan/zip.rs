@@ -283,8 +283,11 @@ struct Places(BTreeMap<u64, u64>);
 impl Places {
     /// Adds a range, unless it meets one that is there.
     fn insert(&mut self, range: Range<u64>) -> bool {
+        if range.is_empty() {
+            return true;
+        }
         let before = self.0.range(..range.end).next_back();
-        if range.is_empty() || before.is_none_or(|(_, &end)| end <= range.start) {
+        if before.is_none_or(|(_, &end)| end <= range.start) {
             self.0.insert(range.start, range.end);
             return true;
         }

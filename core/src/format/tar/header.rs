@@ -170,6 +170,14 @@ impl<'a> Header<'a> {
     }
 }
 
+/// Without the white space that Python's `str.strip` takes off ASCII text.
+fn python_strip(text: &[u8]) -> &[u8] {
+    let inner = |byte: &u8| !matches!(byte, b' ' | 0x09..=0x0d | 0x1c..=0x1f);
+    let start = text.iter().position(inner).unwrap_or(text.len());
+    let end = text.iter().rposition(inner).map_or(start, |last| last.saturating_add(1));
+    text.get(start..end).unwrap_or_default()
+}
+
 /// Whether a block's checksum is right, its number read as Python's `int(…, 8)` reads it: with
 /// white space, a sign, a prefix and underscores.
 pub(super) fn sums_up(block: &[u8; 512]) -> bool {
@@ -177,7 +185,7 @@ pub(super) fn sums_up(block: &[u8; 512]) -> bool {
     let sum = match number(field) {
         Number::Value(sum) => Some(sum),
         _ => {
-            let digits = text(field).trim_ascii();
+            let digits = python_strip(text(field));
             let digits = digits.strip_prefix(b"+").unwrap_or(digits);
             let digits =
                 digits.strip_prefix(b"0o").or(digits.strip_prefix(b"0O")).unwrap_or(digits);

@@ -34,6 +34,9 @@ const NAME_BYTES: usize = PICKLE_NAME_BYTES as usize;
 /// into the bytes of a pickle under protocol 2.
 const LEAST_PICKLE: usize = 8;
 
+/// The row of a container that an opcode has just made empty.
+const FRESH: Container = Container { weight: 1.0, depth: 1, held: false };
+
 const fn unrestricted(kind: Kind, why: &'static str) -> AllowedGlobal {
     AllowedGlobal {
         module: "",
@@ -423,7 +426,7 @@ where
     }
 
     fn persistent(&mut self, at: &Instruction<'a>, id: Option<Value>) -> Out<Value> {
-        if let Some(value) = self.usual_id(id) {
+        if let Some(value) = self.usual_id(at, id) {
             return Ok(value);
         }
         let why = "a persistent id runs the loader's own code, with what the file passes to it";
@@ -617,7 +620,9 @@ where
             self.find(Rule::PickleLimit, at.offset, Detail::Text(why));
         }
         if wanted == Kind::Dict && (self.options.joblib || self.joblib) {
-            self.note_wrapper(id, items);
+            let fresh = matches!(target, Value::Container { import: NO_IMPORT, .. })
+                && self.container(id).is_some_and(|row| row == FRESH);
+            self.note_wrapper(id, fresh, items);
         }
         let (weight, depth) = self.hold(items);
         let depth = depth.saturating_add(1);

@@ -111,7 +111,7 @@ where
             Value::Tuple(tuple) => tuple.item,
             _ => Item::UNKNOWN,
         };
-        if item == Item::OBJECT && told != Item::OBJECT {
+        if matches!(item, Item::OBJECT | Item::UNKNOWN) && told != Item::OBJECT {
             let why = "the state of a dtype of objects says that it holds none";
             return self.find(Rule::PickleCallShape, at.offset, Detail::Text(why));
         }
@@ -123,15 +123,17 @@ where
     }
 
     /// Takes note of what a joblib array wrapper's state says about the bytes that follow.
-    pub(super) fn note_wrapper(&mut self, container: u32, items: &[Value]) {
-        let mut wrapper =
-            self.wrapper.filter(|wrapper| wrapper.container == container).unwrap_or(Wrapper {
-                container,
-                items: None,
-                item: Item::UNKNOWN,
-                padded: Some(false),
-                odd: false,
-            });
+    pub(super) fn note_wrapper(&mut self, container: u32, fresh: bool, items: &[Value]) {
+        // A dict that holds something already, or that a call has made, holds what was not seen.
+        let fresh = fresh && self.wrapper.is_none_or(|wrapper| wrapper.container != container);
+        let known = self.wrapper.filter(|wrapper| wrapper.container == container);
+        let mut wrapper = known.unwrap_or(Wrapper {
+            container,
+            items: None,
+            item: Item::UNKNOWN,
+            padded: Some(false),
+            odd: !fresh,
+        });
         for pair in items.chunks_exact(2) {
             let [key, value] = *pair else { continue };
             let mut buffer = [0; 40];

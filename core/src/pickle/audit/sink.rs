@@ -91,6 +91,8 @@ pub enum Detail<'a> {
     Truncated(Option<Opcode>),
     /// One of the opcodes `EXT1`, `EXT2`, `EXT4`, and the code that it names.
     Extension(i64),
+    /// A byte string that is loaded as a file does not stand in the stream as one.
+    Loads,
     /// A sentence.
     Text(&'static str),
     /// A sentence about an opcode's text argument.
@@ -111,6 +113,9 @@ impl fmt::Display for Detail<'_> {
             Self::Truncated(None) => f.write_str("the stream ends before STOP"),
             Self::Extension(code) => {
                 write!(f, "extension code {code} stands for a global that the file does not name")
+            }
+            Self::Loads => {
+                f.write_str("what is loaded from a byte string does not stand in the file as one")
             }
             Self::Text(text) => f.write_str(text),
             Self::Argument(opcode, text) => write!(

@@ -2,7 +2,7 @@
 
 use super::PersistentIds;
 use super::domain::AuditDomain;
-use super::sink::{Literal, Sink, StorageSeen};
+use super::sink::{Detail, Literal, Sink, StorageSeen};
 use super::value::{Container, Import, Item, NO_PRODUCT, Tuple, Value};
 use crate::format::torch_tar::element_size;
 use crate::pickle::decode::Instruction;
@@ -11,6 +11,7 @@ use crate::pickle::machine::Arguments;
 use crate::pickle::store::Store;
 use crate::pickle::text::Encoding;
 use crate::rules::Class;
+use crate::score::Rule;
 
 /// A literal of `u32::MAX` bytes may be longer than that.
 const LONGEST: u32 = u32::MAX - 1;
@@ -23,7 +24,7 @@ where
 {
     /// What a persistent id stands for, if it is one that the file's own loader understands
     /// (`persistent_load` in `torch/serialization.py`).
-    pub(super) fn usual_id(&mut self, id: Option<Value>) -> Option<Value> {
+    pub(super) fn usual_id(&mut self, at: &Instruction<'_>, id: Option<Value>) -> Option<Value> {
         const CLASS: KindSet = KindSet(Kind::Class.set().0 | Kind::Unknown.set().0);
         const MODULE: [KindSet; 4] = [Kind::Text.set(), CLASS, Kind::Text.set(), Kind::Text.set()];
         const STORAGE: [Kind; 5] = [Kind::Text, Kind::Class, Kind::Text, Kind::Text, Kind::Int];
@@ -37,7 +38,7 @@ where
             (_, Some(Value::Tuple(tuple)))
                 if matches!(tuple.arity, 5 | 6) && tuple.kinds.starts_with(&STORAGE) =>
             {
-                Some(Value::Storage { elements: self.tell_storage(tuple) })
+                Some(Value::Storage { elements: self.tell_storage(at, tuple) })
             }
             (PersistentIds::LegacyStorages, Some(Value::Tuple(tuple)))
                 if tuple.arity == 4
@@ -93,8 +94,12 @@ where
     }
 
     /// Tells of a storage; how many elements it holds.
-    fn tell_storage(&mut self, tuple: Tuple) -> u64 {
+    fn tell_storage(&mut self, at: &Instruction<'_>, tuple: Tuple) -> u64 {
         let last = self.last_id.take().filter(|(last, _)| *last == tuple);
+        if last.is_none() && tuple.item != Item::UNKNOWN {
+            let why = Detail::Text("a storage is asked for by an id that stands elsewhere");
+            self.find(Rule::PickleCallShape, at.offset, why);
+        }
         let mut buffer = [0; 64];
         let known = last.and_then(|(_, [class, key, size])| {
             let Value::Import(import) = class else { return None };
@@ -120,8 +125,7 @@ where
             _ => Value::Missing,
         };
         let Value::Bytes { latin1, length: length @ 0..=LONGEST, offset } = place else {
-            let why = "what is loaded from a byte string does not stand in the file as one";
-            self.unresolvable(at, why);
+            self.find(Rule::PickleGlobalUnresolvable, at.offset, Detail::Loads);
             return;
         };
         let data = self.text_bytes(offset, usize::try_from(length).unwrap_or(usize::MAX));
