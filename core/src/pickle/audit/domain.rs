@@ -4,7 +4,7 @@ use core::convert::Infallible;
 
 use super::Options;
 use super::facts::is_never_text;
-use super::joblib::{RawArray, Wrapper};
+use super::joblib::{RawArray, Wrapper, fields};
 use super::sink::{Detail, Finding, ImportSeen, Literal, Sink};
 use super::tensor::Dimensions;
 use super::value::{Container, Import, Item, NO_IMPORT, Tuple, Value, Weight};
@@ -35,7 +35,7 @@ const NAME_BYTES: usize = PICKLE_NAME_BYTES as usize;
 const LEAST_PICKLE: usize = 8;
 
 /// The row of a container that an opcode has just made empty.
-const FRESH: Container = Container { weight: 1.0, depth: 1, held: false };
+const FRESH: Container = Container { weight: 1.0, depth: 1, held: false, reach: 0, objects: false };
 
 const fn unrestricted(kind: Kind, why: &'static str) -> AllowedGlobal {
     AllowedGlobal {
@@ -574,7 +574,11 @@ where
             }
             Opcode::Dict => {
                 let size = self.measure(at, items);
-                self.new_container(at, Kind::Dict, NO_IMPORT, size)
+                let dict = self.new_container(at, Kind::Dict, NO_IMPORT, size);
+                if let Some(row) = self.containers.items_mut().last_mut() {
+                    (row.reach, row.objects) = fields(items);
+                }
+                dict
             }
             Opcode::FrozenSet => {
                 let size = self.measure(at, items);
@@ -628,6 +632,9 @@ where
         let depth = depth.saturating_add(1);
         let row = usize::try_from(id).ok().and_then(|id| self.containers.items_mut().get_mut(id));
         if let Some(row) = row {
+            let (reach, objects) = fields(items);
+            row.reach = row.reach.max(reach);
+            row.objects |= objects;
             row.weight += weight;
             row.depth = row.depth.max(depth);
             let (weight, depth, held) = (row.weight, row.depth, row.held);

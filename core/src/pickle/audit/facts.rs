@@ -161,7 +161,7 @@ where
         (weight, depth): (f32, u8),
     ) -> Value {
         let id = u32::try_from(self.containers.len()).unwrap_or(u32::MAX);
-        if self.containers.push(Container { weight, depth, held: false }).is_err() {
+        if self.containers.push(Container { weight, depth, ..Container::default() }).is_err() {
             self.halted = true;
             let why = "more lists, dicts and sets than the limit; the rest could not be judged";
             self.find(Rule::PickleLimit, at.offset, Detail::Text(why));
@@ -188,7 +188,7 @@ where
         }
         self.check_wrapper_class(at, items);
         let item =
-            if matches!(items.len(), 3 | 8 | 9) { self.item_of(items) } else { Item::UNKNOWN };
+            if matches!(items.len(), 2 | 3 | 8 | 9) { self.item_of(items) } else { Item::UNKNOWN };
         Value::Tuple(Tuple { depth, arity, weight: Weight::of(weight), item, kinds })
     }
 

@@ -68,6 +68,19 @@ where
                 self.name(name, &mut buffer)
                     .map_or(Item::UNKNOWN, |name| Item::of_name(name.as_bytes()))
             }
+            // A field: its dtype, its offset, and perhaps a title; or a subarray's dtype and shape.
+            [Value::Instance { kind: Kind::Dtype, item, .. }, place, ..] if items.len() <= 3 => {
+                match (item.bytes(), place) {
+                    (Some(size), Value::Int(offset)) => i64::try_from(size)
+                        .map_or(Item::UNKNOWN, |size| Item::of_bytes(offset.saturating_add(size))),
+                    _ => item,
+                }
+            }
+            [_, _, subarray, _, made_of, Value::Int(size), _, Value::Int(flags), ..]
+                if flags & 1 == 0 && self.denies(subarray, made_of, size) =>
+            {
+                Item::DENIED
+            }
             [
                 Value::Int(_),
                 _,
@@ -85,6 +98,18 @@ where
             },
             _ => Item::UNKNOWN,
         }
+    }
+
+    /// Whether a dtype's state that says "no objects" contradicts its subarray or its fields, or
+    /// its size their furthest end.
+    fn denies(&self, subarray: Value, made_of: Value, size: i64) -> bool {
+        let of_objects = matches!(subarray, Value::Tuple(Tuple { item: Item::OBJECT, .. }));
+        let row = match made_of {
+            Value::Container { id, .. } => self.container(id),
+            _ => None,
+        };
+        of_objects
+            || row.is_some_and(|row| row.objects || i64::from(row.reach) > size && row.reach > 0)
     }
 
     /// The class of array wrappers is called and nothing else: as an argument it could make one
@@ -111,6 +136,10 @@ where
             Value::Tuple(tuple) => tuple.item,
             _ => Item::UNKNOWN,
         };
+        if told == Item::DENIED {
+            let why = "the state of a dtype contradicts its fields: where they end, or that one holds objects";
+            return self.find(Rule::PickleCallShape, at.offset, Detail::Text(why));
+        }
         if matches!(item, Item::OBJECT | Item::UNKNOWN) && told != Item::OBJECT {
             let why = "the state of a dtype of objects says that it holds none";
             return self.find(Rule::PickleCallShape, at.offset, Detail::Text(why));
@@ -207,4 +236,18 @@ fn array_items(shape: Value) -> Option<u64> {
         Value::Tuple(Tuple { arity: 0, .. }) => Some(1),
         _ => None,
     }
+}
+
+/// What the values of a dict say as the fields of a dtype: how far they reach, and whether one
+/// holds objects. Values that are no fields say nothing.
+pub(super) fn fields(items: &[Value]) -> (u32, bool) {
+    let (mut reach, mut objects) = (0, false);
+    for pair in items.chunks_exact(2) {
+        if let [_, Value::Tuple(Tuple { kinds: [Kind::Dtype, ..], item, .. })] = *pair {
+            objects |= item == Item::OBJECT;
+            let end = item.bytes().and_then(|end| u32::try_from(end).ok());
+            reach = reach.max(end.unwrap_or(if item == Item::OBJECT { 0 } else { u32::MAX }));
+        }
+    }
+    (reach, objects)
 }

@@ -137,16 +137,22 @@ impl Item {
     /// The state of a dtype leaves its item size as it is.
     pub const KEPT: Self = Self(u16::MAX - 2);
 
+    /// The state of a dtype contradicts what it is made of.
+    pub const DENIED: Self = Self(u16::MAX - 3);
+
     /// So many bytes, where they are few enough.
     #[must_use]
     pub fn of_bytes(bytes: i64) -> Self {
-        u16::try_from(bytes).ok().filter(|&bytes| bytes < Self::KEPT.0).map_or(Self::UNKNOWN, Self)
+        u16::try_from(bytes)
+            .ok()
+            .filter(|&bytes| bytes < Self::DENIED.0)
+            .map_or(Self::UNKNOWN, Self)
     }
 
     /// How many bytes an item takes, where that is known.
     #[must_use]
     pub fn bytes(self) -> Option<u64> {
-        (self.0 < Self::KEPT.0).then_some(u64::from(self.0))
+        (self.0 < Self::DENIED.0).then_some(u64::from(self.0))
     }
 
     /// Reads a dtype name such as `f8`, `<i4`, `|b1`, `S12`, `U3` or `O8`, as numpy's pickles
@@ -187,6 +193,10 @@ pub struct Container {
     pub depth: u8,
     /// Whether another container holds it already.
     pub held: bool,
+    /// As the fields of a numpy dtype: the furthest byte that one of them ends at.
+    pub reach: u32,
+    /// As the fields of a numpy dtype: whether one of them holds objects.
+    pub objects: bool,
 }
 
 #[cfg(test)]
