@@ -315,6 +315,9 @@ def main() -> None:
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     warm_up()
     limit()
+    # CPython reports some errors of its own (a bytearray freed while it is exported) through
+    # these, and the default ones import `traceback` to do so.
+    sys.excepthook = sys.unraisablehook = lambda *_: None
     sys.addaudithook(audit)
     alarms = hasattr(signal, "setitimer")
     armed = True
