@@ -26,7 +26,7 @@ VALUES = st.recursive(
 ALARMS = ("pickle.global", "pickle.divergent", "pickle.limit", "pickle.malformed", "pickle.trunc")
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
 @given(values=st.lists(VALUES, min_size=5, max_size=20))
 def test_plain_data(command: str, values: list[object]) -> None:
     """Pickles of plain data, as written by C and Python and as optimised."""
