@@ -160,9 +160,13 @@ impl<'p> Judge<'p> {
         // An archive's first bytes decode as a few opcodes too; what counts there is whether
         // they import anything.
         let pickle = if !formats.is_empty() {
-            // A ZIP's own first bytes decode as a line and then as what comes; whatever else
-            // opens an archive is there on purpose.
-            let names = if bytes.starts_with(b"PK") { Names::Dangerous } else { Names::Files };
+            // A sound ZIP's own first bytes decode as a line and then as what comes by chance.
+            // Whatever else opens an archive, or stands in one that is not sound, is there on
+            // purpose.
+            let sound =
+                !self.tally.hits(Rule::ArchiveAmbiguous) && !self.tally.hits(Rule::ArchiveCorrupt);
+            let chance = bytes.starts_with(b"PK") && sound;
+            let names = if chance { Names::Dangerous } else { Names::Files };
             self.would_import(bytes, names)
         } else if names_text(context.name) && self.is_text(bytes) {
             self.is_pickle(bytes, Names::Called)

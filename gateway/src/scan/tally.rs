@@ -88,6 +88,11 @@ impl Tally {
         });
     }
 
+    /// Whether a rule is hit so far.
+    pub(super) fn hits(&self, rule: Rule) -> bool {
+        self.rules.contains(rule)
+    }
+
     /// A pickle asks for a global; where it is kept, if there is room.
     pub(super) fn global(
         &mut self,
