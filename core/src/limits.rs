@@ -64,6 +64,8 @@ pub struct Archive {
     pub ratio: u32,
     /// the ratio counts once this much has been unpacked: short runs of zeros pack well and harm nobody.
     pub ratio_floor_bytes: u64,
+    /// the memory that a compressed stream may ask for to look back: 128 MiB, the most that the zstd and xz tools grant unless they are told otherwise.
+    pub window_bytes: u64,
     /// how much of each member is read to tell its format: every signature that is looked for lies in the first kilobyte.
     pub sniff_bytes: u32,
 }
@@ -77,6 +79,7 @@ impl Archive {
         total_bytes: ARCHIVE_TOTAL_BYTES,
         ratio: ARCHIVE_RATIO,
         ratio_floor_bytes: ARCHIVE_RATIO_FLOOR_BYTES,
+        window_bytes: ARCHIVE_WINDOW_BYTES,
         sniff_bytes: ARCHIVE_SNIFF_BYTES,
     };
 }
@@ -136,6 +139,26 @@ impl Default for File {
     }
 }
 
+/// What one model format may ask of its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Format {
+    /// groups, tables and maps of the other formats nest less than twenty deep.
+    pub object_depth: u32,
+    /// tables, groups and attributes that one file is followed through; the largest models hold some hundred thousand.
+    pub objects: u32,
+}
+
+impl Format {
+    /// The limits of the table.
+    pub const DEFAULT: Self = Self { object_depth: FORMAT_OBJECT_DEPTH, objects: FORMAT_OBJECTS };
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 /// All limits, as a policy may set them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Limits {
@@ -147,6 +170,8 @@ pub struct Limits {
     pub report: Report,
     /// What is read from the outside.
     pub file: File,
+    /// What one model format may ask of its reader.
+    pub format: Format,
 }
 
 impl Limits {
@@ -156,6 +181,7 @@ impl Limits {
         archive: Archive::DEFAULT,
         report: Report::DEFAULT,
         file: File::DEFAULT,
+        format: Format::DEFAULT,
     };
 
     /// Every limit: its name, its default, and the reason for it.
@@ -247,6 +273,11 @@ impl Limits {
             "the ratio counts once this much has been unpacked: short runs of zeros pack well and harm nobody",
         ),
         (
+            "archive.window_bytes",
+            134_217_728,
+            "the memory that a compressed stream may ask for to look back: 128 MiB, the most that the zstd and xz tools grant unless they are told otherwise",
+        ),
+        (
             "archive.sniff_bytes",
             4_096,
             "how much of each member is read to tell its format: every signature that is looked for lies in the first kilobyte",
@@ -278,11 +309,42 @@ impl Limits {
             67_108_864,
             "longer bytes are not taken for text: configuration, code and vocabularies stay below 64 MiB, and all of a text has to be looked at",
         ),
+        (
+            "format.safetensors_header_bytes",
+            100_000_000,
+            "the reference reader refuses longer headers (MAX_HEADER_SIZE)",
+        ),
+        (
+            "format.json_depth",
+            128,
+            "serde_json, which reads safetensors headers, refuses deeper nesting (its recursion limit)",
+        ),
+        (
+            "format.message_depth",
+            100,
+            "protobuf readers refuse deeper nesting (kDefaultRecursionLimit), and graphs nest less than ten deep",
+        ),
+        (
+            "format.object_depth",
+            64,
+            "groups, tables and maps of the other formats nest less than twenty deep",
+        ),
+        (
+            "format.objects",
+            4_194_304,
+            "tables, groups and attributes that one file is followed through; the largest models hold some hundred thousand",
+        ),
     ];
 
     /// The names of the limits that no policy can set: the engine sizes its own memory by them.
-    pub const FIXED: &'static [&'static str] =
-        &["pickle.text_integer_digits", "pickle.name_bytes", "report.subject_bytes"];
+    pub const FIXED: &'static [&'static str] = &[
+        "pickle.text_integer_digits",
+        "pickle.name_bytes",
+        "report.subject_bytes",
+        "format.safetensors_header_bytes",
+        "format.json_depth",
+        "format.message_depth",
+    ];
 
     /// Sets the limit of a name. `false` when no limit has that name or the value does
     /// not fit it; nothing is set then.
@@ -340,6 +402,7 @@ impl Limits {
                 Err(_) => return false,
             },
             "archive.ratio_floor_bytes" => self.archive.ratio_floor_bytes = value,
+            "archive.window_bytes" => self.archive.window_bytes = value,
             "archive.sniff_bytes" => match u32::try_from(value) {
                 Ok(value) => self.archive.sniff_bytes = value,
                 Err(_) => return false,
@@ -362,6 +425,14 @@ impl Limits {
                 Err(_) => return false,
             },
             "file.text_bytes" => self.file.text_bytes = value,
+            "format.object_depth" => match u32::try_from(value) {
+                Ok(value) => self.format.object_depth = value,
+                Err(_) => return false,
+            },
+            "format.objects" => match u32::try_from(value) {
+                Ok(value) => self.format.objects = value,
+                Err(_) => return false,
+            },
             _ => return false,
         }
         true
@@ -422,6 +493,9 @@ pub const ARCHIVE_RATIO: u32 = 200;
 /// the ratio counts once this much has been unpacked: short runs of zeros pack well and harm nobody.
 pub const ARCHIVE_RATIO_FLOOR_BYTES: u64 = 1_048_576;
 
+/// the memory that a compressed stream may ask for to look back: 128 MiB, the most that the zstd and xz tools grant unless they are told otherwise.
+pub const ARCHIVE_WINDOW_BYTES: u64 = 134_217_728;
+
 /// how much of each member is read to tell its format: every signature that is looked for lies in the first kilobyte.
 pub const ARCHIVE_SNIFF_BYTES: u32 = 4_096;
 
@@ -445,3 +519,18 @@ pub const FILE_DIRECTORY_DEPTH: u32 = 64;
 
 /// longer bytes are not taken for text: configuration, code and vocabularies stay below 64 MiB, and all of a text has to be looked at.
 pub const FILE_TEXT_BYTES: u64 = 67_108_864;
+
+/// the reference reader refuses longer headers (MAX_HEADER_SIZE).
+pub const FORMAT_SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
+
+/// serde_json, which reads safetensors headers, refuses deeper nesting (its recursion limit).
+pub const FORMAT_JSON_DEPTH: u32 = 128;
+
+/// protobuf readers refuse deeper nesting (kDefaultRecursionLimit), and graphs nest less than ten deep.
+pub const FORMAT_MESSAGE_DEPTH: u32 = 100;
+
+/// groups, tables and maps of the other formats nest less than twenty deep.
+pub const FORMAT_OBJECT_DEPTH: u32 = 64;
+
+/// tables, groups and attributes that one file is followed through; the largest models hold some hundred thousand.
+pub const FORMAT_OBJECTS: u32 = 4_194_304;

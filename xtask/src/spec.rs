@@ -12,6 +12,7 @@ mod detection;
 mod docs;
 mod dump;
 mod limits;
+mod names;
 mod opcodes;
 mod rules;
 mod score;
@@ -27,10 +28,11 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 /// The tables that decide a verdict, in the order in which they are hashed.
-const JUDGING: [&str; 6] = [
+const JUDGING: [&str; 7] = [
     "spec/rules/allowed.toml",
     "spec/rules/dangerous.toml",
     "spec/rules/renames.toml",
+    "spec/rules/names.toml",
     "spec/scoring.toml",
     "spec/limits.toml",
     "spec/detection.toml",
@@ -84,7 +86,9 @@ fn generate(root: &Path) -> Result<Vec<Generated>> {
         dangerous: read(root, "spec/rules/dangerous.toml")?,
         renames: read(root, "spec/rules/renames.toml")?,
     };
+    let names: names::Table = read(root, "spec/rules/names.toml")?;
     scoring.validate()?;
+    names.validate()?;
     limits.validate()?;
     detection.validate(root)?;
     rules.validate()?;
@@ -100,6 +104,10 @@ fn generate(root: &Path) -> Result<Vec<Generated>> {
             text: rustfmt(root, &rules.rust(&scoring.version, &hash)?)?,
         },
         Generated {
+            path: "core/src/rules/names/generated.rs",
+            text: rustfmt(root, &names::rust(&names))?,
+        },
+        Generated {
             path: "core/src/format/detect/generated.rs",
             text: rustfmt(root, &detection::rust(&detection)?)?,
         },
@@ -109,7 +117,10 @@ fn generate(root: &Path) -> Result<Vec<Generated>> {
             text: filled(root, "docs/formats.md", &detection::blocks(&detection)?)?,
         },
         Generated { path: "docs/scoring.md", text: docs::scoring(&scoring, &limits) },
-        Generated { path: "docs/rules.md", text: docs::rules(&rules, &scoring.version, &hash) },
+        Generated {
+            path: "docs/rules.md",
+            text: docs::rules(&rules, &scoring.version, &hash) + &names::markdown(&names),
+        },
     ])
 }
 

@@ -36,13 +36,29 @@ macro_rules! anomaly_kinds {
             pub const fn message(self) -> &'static str {
                 match self { $(Self::$variant => $message,)+ }
             }
+
+            /// The kind as an event: seen at `offset`, on `subject`.
+            #[must_use]
+            pub const fn at(self, offset: u64, subject: &[u8]) -> $crate::format::event::Event<'_> {
+                $crate::format::event::Event::Anomaly($crate::format::event::Anomaly {
+                    rule: self.rule(),
+                    id: self.id(),
+                    message: self.message(),
+                    offset,
+                    subject,
+                })
+            }
         }
     };
 }
 
 pub mod detect;
+pub mod event;
+mod readers;
 pub mod tar;
 pub mod torch_legacy;
 pub mod torch_tar;
 pub mod torch_zip;
 pub mod zip;
+
+pub use readers::READERS;

@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "9c10ca17c0e6ea5ab202d70774a16da9a99f0913506a43a4943ab3357b03fcc8";
+pub const SHA256: &str = "a92b0215101e8d9323242c77743c0fecd41dfc45944fa7a105cecc9c6cb6c31e";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

@@ -10,6 +10,7 @@
 //! and its time is linear in the length of the names it is given.
 
 mod generated;
+pub mod names;
 
 #[cfg(test)]
 mod published;

@@ -65,17 +65,55 @@ pub enum Rule {
     FormatMismatch = 20,
     /// `format.unknown`, 40 points: the content is of no format that can be judged.
     FormatUnknown = 21,
+    /// `format.structure`, 40 points: the bytes break a rule of the format that they claim to be, so that its reader refuses them or reads on past the rule.
+    FormatStructure = 22,
+    /// `format.partial`, 5 points: the structure and the known ways to run code were judged, and what the format's own runtime does with the rest was not.
+    FormatPartial = 23,
     /// `torchscript.code`, 15 points: the archive carries program code that runs when the model runs.
-    TorchscriptCode = 22,
+    TorchscriptCode = 24,
+    /// `torchscript.operator`, 40 points: the code calls an operator that touches files, processes, other modules or the interpreter.
+    TorchscriptOperator = 25,
+    /// `onnx.structure`, 40 points: the protobuf encoding or the graph's schema is violated.
+    OnnxStructure = 26,
+    /// `onnx.custom-domain`, 25 points: a node belongs to an operator domain that the runtime does not bring along, so that the model needs a native library of somebody's.
+    OnnxCustomDomain = 27,
+    /// `onnx.external-data`, 5 points: weights lie in other files, inside the model's folder.
+    OnnxExternalData = 28,
+    /// `onnx.external-data.escape`, 70 points: weights are said to lie outside the model's folder: the path is absolute, climbs out, or leads through a link.
+    OnnxExternalDataEscape = 29,
+    /// `safetensors.structure`, 40 points: the header or the layout is not what the reference reader accepts.
+    SafetensorsStructure = 30,
+    /// `tensorflow.operator`, 40 points: the graph holds an operator that reads or writes files, starts other code or reaches the network.
+    TensorflowOperator = 31,
+    /// `metadata.code`, 15 points: text in the metadata looks like a program; text does not run by itself, and some tool may run it.
+    MetadataCode = 32,
+    /// `metadata.template`, 70 points: a chat template reaches for the attributes by which Jinja expressions leave their sandbox.
+    MetadataTemplate = 33,
+    /// `reference.unknown`, 25 points: a configuration names a class or function that its loader imports, and nobody has judged it.
+    ReferenceUnknown = 34,
+    /// `reference.dangerous`, 70 points: a configuration names a class or function that gives its loader's importer files, processes, code or the network.
+    ReferenceDangerous = 35,
+    /// `code.program`, 15 points: the archive carries a program that its loader may run.
+    CodeProgram = 36,
+    /// `code.dangerous`, 40 points: a program beside the weights names modules or calls that start processes, load code, open files or reach the network.
+    CodeDangerous = 37,
+    /// `code.bytecode`, 70 points: the file carries compiled Python code that its loader runs.
+    CodeBytecode = 38,
+    /// `repository.remote-code`, 25 points: the configuration tells its loader to import Python modules from the repository (`auto_map`).
+    RepositoryRemoteCode = 39,
+    /// `repository.shard`, 40 points: the index of a sharded checkpoint and the files beside it do not agree.
+    RepositoryShard = 40,
+    /// `repository.code`, 5 points: Python source lies beside the weights, where some loaders import it from.
+    RepositoryCode = 41,
     /// `native-code`, 70 points: a member is an ELF, PE or Mach-O image: machine code that a loader may map and run.
-    NativeCode = 23,
+    NativeCode = 42,
     /// `trust.unsigned`, 10 points: nobody has signed the file, so nobody answers for it.
-    TrustUnsigned = 24,
+    TrustUnsigned = 43,
 }
 
 impl Rule {
     /// Every rule, in the order of the table.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 44] = [
         Self::PickleGlobalDangerous,
         Self::PickleGlobalUnknown,
         Self::PickleCallUnknown,
@@ -98,7 +136,26 @@ impl Rule {
         Self::FormatPolyglot,
         Self::FormatMismatch,
         Self::FormatUnknown,
+        Self::FormatStructure,
+        Self::FormatPartial,
         Self::TorchscriptCode,
+        Self::TorchscriptOperator,
+        Self::OnnxStructure,
+        Self::OnnxCustomDomain,
+        Self::OnnxExternalData,
+        Self::OnnxExternalDataEscape,
+        Self::SafetensorsStructure,
+        Self::TensorflowOperator,
+        Self::MetadataCode,
+        Self::MetadataTemplate,
+        Self::ReferenceUnknown,
+        Self::ReferenceDangerous,
+        Self::CodeProgram,
+        Self::CodeDangerous,
+        Self::CodeBytecode,
+        Self::RepositoryRemoteCode,
+        Self::RepositoryShard,
+        Self::RepositoryCode,
         Self::NativeCode,
         Self::TrustUnsigned,
     ];
@@ -129,7 +186,26 @@ impl Rule {
             Self::FormatPolyglot => "format.polyglot",
             Self::FormatMismatch => "format.mismatch",
             Self::FormatUnknown => "format.unknown",
+            Self::FormatStructure => "format.structure",
+            Self::FormatPartial => "format.partial",
             Self::TorchscriptCode => "torchscript.code",
+            Self::TorchscriptOperator => "torchscript.operator",
+            Self::OnnxStructure => "onnx.structure",
+            Self::OnnxCustomDomain => "onnx.custom-domain",
+            Self::OnnxExternalData => "onnx.external-data",
+            Self::OnnxExternalDataEscape => "onnx.external-data.escape",
+            Self::SafetensorsStructure => "safetensors.structure",
+            Self::TensorflowOperator => "tensorflow.operator",
+            Self::MetadataCode => "metadata.code",
+            Self::MetadataTemplate => "metadata.template",
+            Self::ReferenceUnknown => "reference.unknown",
+            Self::ReferenceDangerous => "reference.dangerous",
+            Self::CodeProgram => "code.program",
+            Self::CodeDangerous => "code.dangerous",
+            Self::CodeBytecode => "code.bytecode",
+            Self::RepositoryRemoteCode => "repository.remote-code",
+            Self::RepositoryShard => "repository.shard",
+            Self::RepositoryCode => "repository.code",
             Self::NativeCode => "native-code",
             Self::TrustUnsigned => "trust.unsigned",
         }
@@ -142,19 +218,35 @@ impl Rule {
             Self::PickleGlobalDangerous
             | Self::PickleGlobalUnresolvable
             | Self::PickleDivergent
+            | Self::OnnxExternalDataEscape
+            | Self::MetadataTemplate
+            | Self::ReferenceDangerous
+            | Self::CodeBytecode
             | Self::NativeCode => 70,
-            Self::PickleGlobalUnknown => 25,
+            Self::PickleGlobalUnknown
+            | Self::OnnxCustomDomain
+            | Self::ReferenceUnknown
+            | Self::RepositoryRemoteCode => 25,
             Self::PickleCallUnknown
             | Self::PicklePersistentIdUnexpected
             | Self::PickleTrailingData
-            | Self::TorchscriptCode => 15,
+            | Self::TorchscriptCode
+            | Self::MetadataCode
+            | Self::CodeProgram => 15,
             Self::PickleCallShape
             | Self::PickleExtension
             | Self::PickleMalformed
             | Self::PickleTruncated
             | Self::PickleLimit
             | Self::ArchiveCorrupt
-            | Self::FormatUnknown => 40,
+            | Self::FormatUnknown
+            | Self::FormatStructure
+            | Self::TorchscriptOperator
+            | Self::OnnxStructure
+            | Self::SafetensorsStructure
+            | Self::TensorflowOperator
+            | Self::CodeDangerous
+            | Self::RepositoryShard => 40,
             Self::PickleGlobalDotted => 30,
             Self::PickleNested | Self::FormatMismatch | Self::TrustUnsigned => 10,
             Self::ArchiveAmbiguous
@@ -162,6 +254,7 @@ impl Rule {
             | Self::ArchiveTraversal
             | Self::ArchiveBomb
             | Self::FormatPolyglot => 50,
+            Self::FormatPartial | Self::OnnxExternalData | Self::RepositoryCode => 5,
         }
     }
 
@@ -188,8 +281,24 @@ impl Rule {
             | Self::ArchiveEncrypted
             | Self::ArchiveTraversal
             | Self::ArchiveBomb => "archive",
-            Self::FormatPolyglot | Self::FormatMismatch | Self::FormatUnknown => "format",
-            Self::TorchscriptCode => "torchscript",
+            Self::FormatPolyglot
+            | Self::FormatMismatch
+            | Self::FormatUnknown
+            | Self::FormatStructure
+            | Self::FormatPartial => "format",
+            Self::TorchscriptCode | Self::TorchscriptOperator => "torchscript",
+            Self::OnnxStructure
+            | Self::OnnxCustomDomain
+            | Self::OnnxExternalData
+            | Self::OnnxExternalDataEscape => "onnx",
+            Self::SafetensorsStructure => "safetensors",
+            Self::TensorflowOperator => "tensorflow",
+            Self::MetadataCode | Self::MetadataTemplate => "metadata",
+            Self::ReferenceUnknown | Self::ReferenceDangerous => "reference",
+            Self::CodeProgram | Self::CodeDangerous | Self::CodeBytecode => "code",
+            Self::RepositoryRemoteCode | Self::RepositoryShard | Self::RepositoryCode => {
+                "repository"
+            }
             Self::NativeCode => "native",
             Self::TrustUnsigned => "trust",
         }
@@ -261,8 +370,57 @@ impl Rule {
                 "the content is of another format than the file's name promises"
             }
             Self::FormatUnknown => "the content is of no format that can be judged",
+            Self::FormatStructure => {
+                "the bytes break a rule of the format that they claim to be, so that its reader refuses them or reads on past the rule"
+            }
+            Self::FormatPartial => {
+                "the structure and the known ways to run code were judged, and what the format's own runtime does with the rest was not"
+            }
             Self::TorchscriptCode => {
                 "the archive carries program code that runs when the model runs"
+            }
+            Self::TorchscriptOperator => {
+                "the code calls an operator that touches files, processes, other modules or the interpreter"
+            }
+            Self::OnnxStructure => "the protobuf encoding or the graph's schema is violated",
+            Self::OnnxCustomDomain => {
+                "a node belongs to an operator domain that the runtime does not bring along, so that the model needs a native library of somebody's"
+            }
+            Self::OnnxExternalData => "weights lie in other files, inside the model's folder",
+            Self::OnnxExternalDataEscape => {
+                "weights are said to lie outside the model's folder: the path is absolute, climbs out, or leads through a link"
+            }
+            Self::SafetensorsStructure => {
+                "the header or the layout is not what the reference reader accepts"
+            }
+            Self::TensorflowOperator => {
+                "the graph holds an operator that reads or writes files, starts other code or reaches the network"
+            }
+            Self::MetadataCode => {
+                "text in the metadata looks like a program; text does not run by itself, and some tool may run it"
+            }
+            Self::MetadataTemplate => {
+                "a chat template reaches for the attributes by which Jinja expressions leave their sandbox"
+            }
+            Self::ReferenceUnknown => {
+                "a configuration names a class or function that its loader imports, and nobody has judged it"
+            }
+            Self::ReferenceDangerous => {
+                "a configuration names a class or function that gives its loader's importer files, processes, code or the network"
+            }
+            Self::CodeProgram => "the archive carries a program that its loader may run",
+            Self::CodeDangerous => {
+                "a program beside the weights names modules or calls that start processes, load code, open files or reach the network"
+            }
+            Self::CodeBytecode => "the file carries compiled Python code that its loader runs",
+            Self::RepositoryRemoteCode => {
+                "the configuration tells its loader to import Python modules from the repository (`auto_map`)"
+            }
+            Self::RepositoryShard => {
+                "the index of a sharded checkpoint and the files beside it do not agree"
+            }
+            Self::RepositoryCode => {
+                "Python source lies beside the weights, where some loaders import it from"
             }
             Self::NativeCode => {
                 "a member is an ELF, PE or Mach-O image: machine code that a loader may map and run"
@@ -298,8 +456,28 @@ impl Rule {
             Self::FormatPolyglot => "CWE-436",
             Self::FormatMismatch => "CWE-351",
             Self::FormatUnknown => "docs/scoring.md",
+            Self::FormatStructure | Self::FormatPartial => "docs/formats.md",
             Self::TorchscriptCode => "torch/csrc/jit/docs/serialization.md",
-            Self::NativeCode => "CWE-829",
+            Self::TorchscriptOperator | Self::ReferenceUnknown => "spec/rules/names.toml",
+            Self::OnnxStructure => "onnx/onnx.proto; protobuf.dev, Encoding",
+            Self::OnnxCustomDomain => "onnx/docs/IR.md; ONNX Runtime, Custom operators",
+            Self::OnnxExternalData => "onnx/docs/ExternalData.md",
+            Self::OnnxExternalDataEscape => "CVE-2022-25882; CVE-2024-27318; CWE-22",
+            Self::SafetensorsStructure => {
+                "github.com/huggingface/safetensors, safetensors/src/tensor.rs"
+            }
+            Self::TensorflowOperator => "spec/rules/names.toml; tensorflow/SECURITY.md",
+            Self::MetadataCode => "CWE-94",
+            Self::MetadataTemplate => "CVE-2024-34359; CWE-1336",
+            Self::ReferenceDangerous => "CVE-2025-1550; spec/rules/dangerous.toml",
+            Self::CodeProgram | Self::NativeCode => "CWE-829",
+            Self::CodeDangerous => "spec/rules/dangerous.toml",
+            Self::CodeBytecode => "CVE-2024-3660; Python/marshal.c",
+            Self::RepositoryRemoteCode => {
+                "transformers, dynamic_module_utils.py: trust_remote_code"
+            }
+            Self::RepositoryShard => "transformers, modeling_utils.py: sharded checkpoints",
+            Self::RepositoryCode => "CWE-427",
             Self::TrustUnsigned => "CWE-345",
         }
     }
@@ -330,7 +508,26 @@ impl Rule {
             "format.polyglot" => Some(Self::FormatPolyglot),
             "format.mismatch" => Some(Self::FormatMismatch),
             "format.unknown" => Some(Self::FormatUnknown),
+            "format.structure" => Some(Self::FormatStructure),
+            "format.partial" => Some(Self::FormatPartial),
             "torchscript.code" => Some(Self::TorchscriptCode),
+            "torchscript.operator" => Some(Self::TorchscriptOperator),
+            "onnx.structure" => Some(Self::OnnxStructure),
+            "onnx.custom-domain" => Some(Self::OnnxCustomDomain),
+            "onnx.external-data" => Some(Self::OnnxExternalData),
+            "onnx.external-data.escape" => Some(Self::OnnxExternalDataEscape),
+            "safetensors.structure" => Some(Self::SafetensorsStructure),
+            "tensorflow.operator" => Some(Self::TensorflowOperator),
+            "metadata.code" => Some(Self::MetadataCode),
+            "metadata.template" => Some(Self::MetadataTemplate),
+            "reference.unknown" => Some(Self::ReferenceUnknown),
+            "reference.dangerous" => Some(Self::ReferenceDangerous),
+            "code.program" => Some(Self::CodeProgram),
+            "code.dangerous" => Some(Self::CodeDangerous),
+            "code.bytecode" => Some(Self::CodeBytecode),
+            "repository.remote-code" => Some(Self::RepositoryRemoteCode),
+            "repository.shard" => Some(Self::RepositoryShard),
+            "repository.code" => Some(Self::RepositoryCode),
             "native-code" => Some(Self::NativeCode),
             "trust.unsigned" => Some(Self::TrustUnsigned),
             _ => None,

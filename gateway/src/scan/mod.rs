@@ -5,7 +5,10 @@
 //! limits, and each member is judged like a file. Nothing is executed, imported or unpickled.
 
 mod legacy;
+mod packed;
 mod probe;
+mod read;
+mod sevenz;
 mod sink;
 mod stream;
 mod tally;
@@ -25,15 +28,36 @@ use crate::report::Report;
 use crate::source::Source;
 use crate::trace::Stream;
 use probe::Names;
+pub(crate) use read::Reference;
 use tally::Tally;
 
 /// Judges a source. It cannot fail: what cannot be judged is a finding that blocks.
 #[must_use]
 pub fn scan(source: &Source, policy: &Policy) -> Report {
+    scan_among(source, policy, None).0
+}
+
+/// [`scan`] of a file in a folder: `claim` says which file beside it takes it for raw numbers.
+/// Gives the other files that it refers to as well.
+pub(crate) fn scan_among(
+    source: &Source,
+    policy: &Policy,
+    claim: Option<&str>,
+) -> (Report, Vec<Reference>) {
     let mut judge = Judge::new(policy);
-    let formats = judge.part(source.bytes(), &Context::file(source.name()));
-    let Judge { tally, .. } = judge;
-    tally.into_report(source, policy, &formats)
+    let mut context = Context::file(source.name());
+    if claim.is_some() {
+        context.unknown = Unknown::Claimed;
+    }
+    let formats = judge.part(source.bytes(), &context);
+    let Judge { mut tally, references, .. } = judge;
+    if let (Some(claim), [Format::Weights]) = (claim, formats.as_slice()) {
+        tally.note(format!(
+            "raw numbers that `{}` claims; only their start was examined",
+            crate::text::printable(claim)
+        ));
+    }
+    (tally.into_report(source, policy, &formats), references)
 }
 
 /// Hands every pickle of a source to `listener`, in the order in which they are met, with the
@@ -76,6 +100,8 @@ enum Unknown {
     Blocks,
     /// A member that the archive's own loader does not read.
     Passes,
+    /// A file that another one beside it claims as raw numbers.
+    Claimed,
 }
 
 impl<'c> Context<'c> {
@@ -104,6 +130,8 @@ struct Judge<'p> {
     records: HashMap<String, u64>,
     /// How many members of archives were judged so far.
     members: u64,
+    /// The other files that the file refers to.
+    references: Vec<Reference>,
     /// How many bytes the last probe read.
     last_probe: usize,
     /// Who wants to hear of each pickle.
@@ -119,6 +147,7 @@ impl<'p> Judge<'p> {
             unpacked: 0,
             records: HashMap::new(),
             members: 0,
+            references: Vec::new(),
             last_probe: 0,
             listener: None,
         }
@@ -157,9 +186,13 @@ impl<'p> Judge<'p> {
         if tar::is_tar(bytes) {
             formats.push(self.tar(bytes, context));
         }
+        self.readers(bytes, context, &mut formats);
         // An archive's first bytes decode as a few opcodes too; what counts there is whether
         // they import anything.
-        let pickle = if !formats.is_empty() {
+        let pickle = if formats.contains(&Format::Msgpack) {
+            // Its first byte is an opcode that takes an extension code, for maps of two to four.
+            self.would_import(bytes, Names::Paths)
+        } else if !formats.is_empty() {
             // A sound ZIP's own first bytes decode as a line and then as what comes by chance.
             // Whatever else opens an archive, or stands in one that is not sound, is there on
             // purpose.
@@ -197,9 +230,11 @@ impl<'p> Judge<'p> {
 
     /// A part that no reader accepts.
     fn unread(&mut self, bytes: &[u8], context: &Context<'_>) -> Format {
+        self.refused(bytes, context);
         let format = match signature(bytes) {
             Some(signature) => Format::Recognised(signature),
             None if !bytes.is_empty() && self.is_text(bytes) => Format::Text,
+            None if context.unknown == Unknown::Claimed && !bytes.is_empty() => Format::Weights,
             None => Format::Unknown,
         };
         self.tally
@@ -263,7 +298,7 @@ impl<'p> Judge<'p> {
 
 /// Whether a reader accepted the part, whatever it then found.
 const fn is_judged(format: Format) -> bool {
-    !matches!(format, Format::Text | Format::Unknown | Format::Recognised(_))
+    !matches!(format, Format::Text | Format::Unknown | Format::Weights | Format::Recognised(_))
 }
 
 /// Whether a member of this name is a program: Python that a package or a handler brings along.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
 
 use super::deflate;
 use super::pickle::{self, Operands, number};
@@ -172,6 +173,20 @@ impl Assembler {
             b"le16" => rope.push(&integer(0)?.to_le_bytes()[..2]),
             b"le32" => rope.push(&integer(0)?.to_le_bytes()[..4]),
             b"le64" => rope.push(&integer(0)?.to_le_bytes()[..8]),
+            b"be16" => rope.push(&integer(0)?.to_be_bytes()[14..]),
+            b"be32" => rope.push(&integer(0)?.to_be_bytes()[12..]),
+            b"be64" => rope.push(&integer(0)?.to_be_bytes()[8..]),
+            b"varint" => rope.push(&varint(integer(0)?)?),
+            b"base64" => rope.push(
+                &base64::engine::general_purpose::STANDARD
+                    .decode(call.texts.concat())
+                    .context("that is no base64")?,
+            ),
+            b"size8" => self.sized(call, 1, rope)?,
+            b"size16" => self.sized(call, 2, rope)?,
+            b"size32" => self.sized(call, 4, rope)?,
+            b"size64" => self.sized(call, 8, rope)?,
+            b"field" => self.field(call, rope)?,
             b"gzip" => rope.push(&deflate::gzip(&self.content(call)?.flatten())),
             b"zlib" => rope.push(&deflate::zlib(&self.content(call)?.flatten())),
             b"latin1" => {
@@ -273,6 +288,44 @@ impl Assembler {
         Ok(call)
     }
 
+    /// A block behind its own length, little-endian; a number before the block is added to it.
+    fn sized(&self, call: &Call, width: usize, rope: &mut Rope) -> Result<()> {
+        let content = self.content(call)?;
+        let more = call.texts.first().map_or(Ok(0), |text| number(text))?;
+        let length = i128::try_from(content.len())? + more;
+        rope.push(&length.to_le_bytes()[..width]);
+        rope.append(&content);
+        Ok(())
+    }
+
+    /// A protobuf field: `field 7 { … }` is length-delimited, `field 7 42` a varint, and
+    /// `field 7 fixed32 N` or `fixed64 N` what they say.
+    fn field(&self, call: &Call, rope: &mut Rope) -> Result<()> {
+        let key = number(call.text(0)?)? << 3;
+        match (&call.block, call.texts.get(1).map(Vec::as_slice)) {
+            (Some(_), None) => {
+                let content = self.content(call)?;
+                rope.push(&varint(key | 2)?);
+                rope.push(&varint(i128::try_from(content.len())?)?);
+                rope.append(&content);
+            }
+            (None, Some(b"fixed32")) => {
+                rope.push(&varint(key | 5)?);
+                rope.push(&number(call.text(2)?)?.to_le_bytes()[..4]);
+            }
+            (None, Some(b"fixed64")) => {
+                rope.push(&varint(key | 1)?);
+                rope.push(&number(call.text(2)?)?.to_le_bytes()[..8]);
+            }
+            (None, Some(value)) => {
+                rope.push(&varint(key)?);
+                rope.push(&varint(number(value)?)?);
+            }
+            _ => bail!("a field has a block or a number"),
+        }
+        Ok(())
+    }
+
     /// The bytes of a statement's block; none without one.
     fn content(&self, call: &Call) -> Result<Rope> {
         match &call.block {
@@ -285,6 +338,19 @@ impl Assembler {
         let (block, names) = call.block.as_ref().context("a block is missing")?;
         self.run(block, names, target)
     }
+}
+
+/// A base-128 varint, as protobuf writes it; a negative number takes ten bytes.
+fn varint(value: i128) -> Result<Vec<u8>> {
+    let value = i64::try_from(value).map(i64::cast_unsigned).or_else(|_| u64::try_from(value));
+    let mut rest = value.context("a varint has 64 bits")?;
+    let mut bytes = Vec::new();
+    while rest >= 0x80 {
+        bytes.push(rest.to_le_bytes()[0] | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest.to_le_bytes()[0]);
+    Ok(bytes)
 }
 
 /// The arguments of a statement, expanded.

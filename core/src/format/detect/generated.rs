@@ -22,6 +22,72 @@ pub enum Format {
     Zip,
     /// `tar`: any other tar.
     Tar,
+    /// `npz`: `numpy.savez`: a ZIP of `.npy` members.
+    Npz,
+    /// `keras`: a Keras 3 model: a ZIP with `config.json` and weights.
+    Keras,
+    /// `skops-zip`: a skops archive: a ZIP with `schema.json`.
+    SkopsZip,
+    /// `torch-package`: `torch.package`: a ZIP of Python source, pickles and storages.
+    TorchPackage,
+    /// `torch-export`: `torch.export`: a `.pt2` archive.
+    TorchExport,
+    /// `torchserve`: a TorchServe `.mar`: a ZIP with `MAR-INF/MANIFEST.json`.
+    TorchServe,
+    /// `npy`: a numpy array: `numpy.save`.
+    Npy,
+    /// `safetensors`: a safetensors file.
+    Safetensors,
+    /// `gguf`: a GGUF model of llama.cpp.
+    Gguf,
+    /// `onnx`: an ONNX model.
+    Onnx,
+    /// `savedmodel`: a TensorFlow SavedModel or GraphDef.
+    SavedModel,
+    /// `coreml`: a Core ML model.
+    CoreMl,
+    /// `paddle`: a PaddlePaddle program or its parameters.
+    Paddle,
+    /// `tflite`: a TensorFlow Lite model.
+    TfLite,
+    /// `executorch`: an ExecuTorch program.
+    ExecuTorch,
+    /// `torch-mobile`: a mobile TorchScript module as a flatbuffer.
+    TorchMobile,
+    /// `openvino`: an OpenVINO model description.
+    OpenVino,
+    /// `hdf5`: an HDF5 file: Keras weights and models.
+    Hdf5,
+    /// `keras-config`: a Keras model's architecture as JSON.
+    KerasConfig,
+    /// `skops`: the schema of a skops archive.
+    Skops,
+    /// `msgpack`: MessagePack: Flax checkpoints.
+    Msgpack,
+    /// `hub-config`: a configuration of a model repository.
+    HubConfig,
+    /// `shard-index`: the index of a sharded checkpoint, or a TensorFlow.js manifest.
+    ShardIndex,
+    /// `gzip`: a gzip stream.
+    Gzip,
+    /// `zlib`: a zlib stream.
+    Zlib,
+    /// `bzip2`: a bzip2 stream.
+    Bzip2,
+    /// `xz`: an xz stream.
+    Xz,
+    /// `lzma`: an LZMA stream of the old form.
+    Lzma,
+    /// `zstd`: a Zstandard stream.
+    Zstd,
+    /// `lz4`: an LZ4 frame.
+    Lz4,
+    /// `7z`: a 7z archive.
+    SevenZip,
+    /// `python`: Python source, inside an archive.
+    Python,
+    /// `weights`: raw numbers in a file of their own, that a model beside it claims.
+    Weights,
     /// `storage`: raw bytes of tensors, inside a PyTorch archive.
     Storage,
     /// `text`: UTF-8 without control characters, up to 64 MiB.
@@ -45,6 +111,39 @@ impl Format {
             Self::Joblib => "joblib",
             Self::Zip => "zip",
             Self::Tar => "tar",
+            Self::Npz => "npz",
+            Self::Keras => "keras",
+            Self::SkopsZip => "skops-zip",
+            Self::TorchPackage => "torch-package",
+            Self::TorchExport => "torch-export",
+            Self::TorchServe => "torchserve",
+            Self::Npy => "npy",
+            Self::Safetensors => "safetensors",
+            Self::Gguf => "gguf",
+            Self::Onnx => "onnx",
+            Self::SavedModel => "savedmodel",
+            Self::CoreMl => "coreml",
+            Self::Paddle => "paddle",
+            Self::TfLite => "tflite",
+            Self::ExecuTorch => "executorch",
+            Self::TorchMobile => "torch-mobile",
+            Self::OpenVino => "openvino",
+            Self::Hdf5 => "hdf5",
+            Self::KerasConfig => "keras-config",
+            Self::Skops => "skops",
+            Self::Msgpack => "msgpack",
+            Self::HubConfig => "hub-config",
+            Self::ShardIndex => "shard-index",
+            Self::Gzip => "gzip",
+            Self::Zlib => "zlib",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
+            Self::Lzma => "lzma",
+            Self::Zstd => "zstd",
+            Self::Lz4 => "lz4",
+            Self::SevenZip => "7z",
+            Self::Python => "python",
+            Self::Weights => "weights",
             Self::Storage => "storage",
             Self::Text => "text",
             Self::Unknown => "unknown",
@@ -178,29 +277,47 @@ pub static SIGNATURES: [Signature; 30] = [
 ];
 
 /// Endings that promise a format, and the formats that keep the promise.
-pub static PROMISES: [(&str, &[&str]); 59] = [
+pub static PROMISES: [(&str, &[&str]); 64] = [
     ("safetensors", &["safetensors"]),
     ("onnx", &["onnx"]),
     ("gguf", &["gguf"]),
     ("npy", &["npy"]),
-    ("npz", &["zip"]),
+    ("npz", &["npz"]),
     ("h5", &["hdf5"]),
     ("hdf5", &["hdf5"]),
-    ("keras", &["zip", "hdf5"]),
-    ("zip", &["zip", "pytorch-zip", "torchscript"]),
-    ("json", &["text"]),
+    ("keras", &["keras", "hdf5"]),
+    (
+        "zip",
+        &[
+            "zip",
+            "pytorch-zip",
+            "torchscript",
+            "npz",
+            "keras",
+            "skops-zip",
+            "torch-package",
+            "torch-export",
+            "torchserve",
+        ],
+    ),
+    ("json", &["text", "keras-config", "skops", "hub-config", "shard-index"]),
+    ("xml", &["text", "openvino"]),
+    ("py", &["text", "python"]),
+    ("tflite", &["tflite"]),
+    ("pte", &["executorch"]),
+    ("mar", &["torchserve"]),
+    ("lz4", &["lz4"]),
+    ("lzma", &["lzma"]),
     ("txt", &["text"]),
     ("md", &["text"]),
     ("yaml", &["text"]),
     ("yml", &["text"]),
     ("toml", &["text"]),
     ("csv", &["text"]),
-    ("py", &["text"]),
     ("cfg", &["text"]),
     ("ini", &["text"]),
     ("rst", &["text"]),
     ("sh", &["text"]),
-    ("xml", &["text"]),
     ("html", &["text"]),
     ("tsv", &["text"]),
     ("jsonl", &["text"]),

@@ -1,0 +1,78 @@
+//! What a reader says of the bytes: one vocabulary for every format.
+//!
+//! A reader is two pure functions. `accepts` says whether a loader of the format would try the
+//! bytes; `read` walks them and hands each thing that matters to a sink, in the order of the
+//! bytes. It never decides, never fails and never panics: what breaks a rule of the format is an
+//! anomaly, and a reader that cannot go on says so and ends.
+
+use super::detect::Format;
+use crate::limits::Limits;
+use crate::score::Rule;
+
+/// One thing that a reader came upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'e> {
+    /// A rule is hit.
+    Anomaly(Anomaly<'e>),
+    /// Bytes in it that are a file of their own, and are judged as one.
+    Member {
+        /// What the format calls it; may be hostile.
+        name: &'e [u8],
+        /// Where its bytes start in the part, if they stand there as they are.
+        offset: u64,
+        /// The bytes.
+        bytes: &'e [u8],
+    },
+    /// Another file that holds bytes of this one: weights beside a graph, a shard of an index.
+    External(External<'e>),
+    /// What this reader does not judge, as a sentence.
+    Unjudged(&'static str),
+}
+
+/// A rule that is hit, with what was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anomaly<'e> {
+    /// The scoring rule.
+    pub rule: Rule,
+    /// The anomaly's own stable id.
+    pub id: &'static str,
+    /// What was seen, as a sentence.
+    pub message: &'static str,
+    /// Where, counted from the start of the part.
+    pub offset: u64,
+    /// What it is about: an operator, a key, a path; may be hostile, and is cut by the reporter.
+    pub subject: &'e [u8],
+}
+
+/// A reference to another file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct External<'e> {
+    /// The path, as the file spells it.
+    pub location: &'e [u8],
+    /// The first byte that is used there.
+    pub offset: u64,
+    /// How many bytes are used there; nothing where the file does not say.
+    pub length: Option<u64>,
+}
+
+/// Where events go.
+pub type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
+
+/// A reader of one format.
+#[derive(Clone, Copy)]
+pub struct Reader {
+    /// The format that it reads.
+    pub format: Format,
+    /// Whether a loader of the format would try these bytes. It looks at structure, and costs
+    /// no more than a few kilobytes of reading on bytes of another format.
+    pub accepts: fn(&[u8]) -> bool,
+    /// Walks the bytes.
+    pub read: fn(&[u8], &Limits, Sink<'_>),
+}
+
+impl core::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Reader").field("format", &self.format).finish_non_exhaustive()
+    }
+}
