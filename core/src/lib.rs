@@ -19,6 +19,7 @@
 extern crate alloc;
 
 pub mod format;
+pub mod json;
 pub mod limits;
 pub mod pickle;
 pub mod rules;
