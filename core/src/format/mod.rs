@@ -52,8 +52,10 @@ macro_rules! anomaly_kinds {
     };
 }
 
+pub mod code_text;
 pub mod detect;
 pub mod event;
+pub mod json_text;
 mod readers;
 pub mod tar;
 pub mod torch_legacy;
