@@ -269,8 +269,8 @@ fn letter_before(before: &[u8]) -> bool {
 
 /// An attribute by a dot, or a name as a string, of which only the ending is the pattern.
 fn attribute(before: &[u8]) -> bool {
-    let start = before.iter().rposition(|&byte| !is_name(byte));
-    start.and_then(|at| before.get(at)).is_some_and(|&byte| byte == b'.' || is_quote(byte))
+    let start = before.iter().rev().take(64).find(|&&byte| !is_name(byte));
+    start.is_some_and(|&byte| byte == b'.' || is_quote(byte))
 }
 
 /// A filter's bar.

@@ -57,6 +57,7 @@ pub mod detect;
 pub mod event;
 pub mod json_text;
 mod readers;
+pub mod safetensors;
 pub mod tar;
 pub mod torch_legacy;
 pub mod torch_tar;

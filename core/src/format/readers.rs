@@ -1,6 +1,12 @@
 //! Every reader of a format that is neither an archive nor a pickle.
 
+use super::detect::Format;
 use super::event::Reader;
+use super::safetensors;
 
 /// The readers, in the order of their formats. Each is tried on every part.
-pub static READERS: &[Reader] = &[];
+pub static READERS: &[Reader] = &[Reader {
+    format: Format::Safetensors,
+    accepts: safetensors::accepts,
+    read: safetensors::read,
+}];

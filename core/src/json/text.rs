@@ -1,7 +1,9 @@
 //! Strings and numbers as they are spelled, and what they mean.
 
+use core::cmp::Ordering;
+
 /// A string, as it is spelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Str<'a> {
     raw: &'a str,
     offset: u64,
@@ -37,10 +39,14 @@ impl<'a> Str<'a> {
         Chars { raw: self.raw.chars() }
     }
 
-    /// Whether it means the same as another one, however the two are spelled.
+    /// The order of what the two mean, by code points: equal however they are spelled.
     #[must_use]
-    pub fn means(&self, other: &Str<'_>) -> bool {
-        self.chars().eq(other.chars())
+    pub fn compare(&self, other: &Str<'_>) -> Ordering {
+        if self.is_plain() && other.is_plain() {
+            self.raw.cmp(other.raw)
+        } else {
+            self.chars().cmp(other.chars())
+        }
     }
 
     /// What it means, as bytes: the text itself where nothing is escaped, else written into
