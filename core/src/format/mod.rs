@@ -58,6 +58,7 @@ pub mod event;
 pub mod json_text;
 mod readers;
 pub mod safetensors;
+pub mod store;
 pub mod tar;
 pub mod torch_legacy;
 pub mod torch_tar;

@@ -13,20 +13,16 @@
 //!
 //! The tensors' places have to follow each other without a hole, in whatever order the header
 //! names them. Sorting them takes memory: with `alloc` that of the header's tensors, without it
-//! [`TENSORS`] of them, and more are then refused.
-
-mod places;
+//! [`super::store::ROOM`] of them, and more are then refused.
 
 use core::mem::size_of;
 
-pub use places::TENSORS;
-
 use super::event::{Anomaly, Event, Sink};
 use super::json_text::code_like_string;
+use super::store::Store;
 use crate::json::{JsonError, Reader, Str, Token};
 use crate::limits::{self, Limits};
 use crate::score::Rule;
-use places::{Place, Places};
 
 anomaly_kinds! {
     /// What breaks a rule of the format.
@@ -135,6 +131,14 @@ fn shifted(offset: u64) -> u64 {
     offset.saturating_add(u64::try_from(LENGTH).unwrap_or(0))
 }
 
+/// Where a tensor lies, and what it is called. Keys of the metadata lie nowhere.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place<'a> {
+    name: Str<'a>,
+    start: u64,
+    end: u64,
+}
+
 /// The walk under way.
 struct Walk<'a, 'l, 's> {
     reader: Reader<'a>,
@@ -164,7 +168,7 @@ impl<'a> Walk<'a, '_, '_> {
         if self.reader.token()? != Some(Token::ObjectStart) {
             return self.reader.finish();
         }
-        let mut tensors = Places::new(self.limits);
+        let mut tensors = Store::new(self.limits.format.objects);
         let mut metadata = false;
         while let Some(key) = self.reader.key()? {
             if key == METADATA {
@@ -196,7 +200,7 @@ impl<'a> Walk<'a, '_, '_> {
             }
             return self.pass(token);
         }
-        let mut keys = Places::new(self.limits);
+        let mut keys = Store::new(self.limits.format.objects);
         while let Some(key) = self.reader.key()? {
             self.keep(&mut keys, Place { name: key, start: 0, end: 0 });
             self.text(&key, &key);
@@ -227,7 +231,7 @@ impl<'a> Walk<'a, '_, '_> {
         }
     }
 
-    fn keep(&mut self, places: &mut Places<'a>, place: Place<'a>) {
+    fn keep(&mut self, places: &mut Store<Place<'a>>, place: Place<'a>) {
         if !places.push(place) && !self.partial {
             self.partial = true;
             self.at(Kind::Tensors, place.name.offset(), place.name.raw().as_bytes());
@@ -235,7 +239,7 @@ impl<'a> Walk<'a, '_, '_> {
     }
 
     /// Names that mean the same.
-    fn repeated(&mut self, places: &mut Places<'a>, kind: Kind) {
+    fn repeated(&mut self, places: &mut Store<Place<'a>>, kind: Kind) {
         let places = places.all();
         places.sort_unstable_by(|a, b| a.name.compare(&b.name));
         for pair in places.windows(2) {
