@@ -55,6 +55,7 @@ macro_rules! anomaly_kinds {
 pub mod code_text;
 pub mod detect;
 pub mod event;
+pub mod gguf;
 pub mod json_text;
 mod readers;
 pub mod safetensors;

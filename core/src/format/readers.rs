@@ -2,11 +2,10 @@
 
 use super::detect::Format;
 use super::event::Reader;
-use super::safetensors;
+use super::{gguf, safetensors};
 
 /// The readers, in the order of their formats. Each is tried on every part.
-pub static READERS: &[Reader] = &[Reader {
-    format: Format::Safetensors,
-    accepts: safetensors::accepts,
-    read: safetensors::read,
-}];
+pub static READERS: &[Reader] = &[
+    Reader { format: Format::Safetensors, accepts: safetensors::accepts, read: safetensors::read },
+    Reader { format: Format::Gguf, accepts: gguf::accepts, read: gguf::read },
+];
