@@ -1,9 +1,11 @@
 //! JSON (RFC 8259): a pull reader that accepts exactly what `serde_json` accepts.
 //!
-//! safetensors headers are read by `serde_json`, so its answer decides there what a file says;
-//! the other formats that carry JSON are read by Python's `json`, which takes all of this and
-//! more (`NaN`, lone surrogates, any depth). The reader hands out tokens that borrow from the
+//! safetensors headers are read by `serde_json`, so its answer decides there what a file says. The
+//! reader hands out tokens that borrow from the
 //! text, holds one bit for each open container, and needs no heap.
+//!
+//! [`Reader::lenient`] takes what Python's and JavaScript's readers take besides: configurations are
+//! loaded by those, and what they load has to be judged.
 //!
 //! What it refuses to do: build values, decide what a repeated key means, or convert a number
 //! that the caller did not ask for. Duplicate keys are handed out as they come, because two
@@ -64,6 +66,7 @@ pub struct Reader<'a> {
     at: usize,
     start: usize,
     state: State,
+    lenient: bool,
     depth: u32,
     /// One bit for each open container, the innermost lowest: set for an object. 127 fit.
     objects: u128,
@@ -75,7 +78,16 @@ impl<'a> Reader<'a> {
     /// A walk through all of `bytes`, which have to be one value and white space.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, start: 0, state: State::Value, depth: 0, objects: 0 }
+        let state = State::Value;
+        Self { bytes, at: 0, start: 0, state, lenient: false, depth: 0, objects: 0 }
+    }
+
+    /// A walk that takes `NaN`, `Infinity`, numbers of any size and halves of surrogate pairs as
+    /// well, like Python's `json` (`Lib/json/scanner.py`, `decoder.py`).
+    #[must_use]
+    pub const fn lenient(bytes: &'a [u8]) -> Self {
+        let strict = Self::new(bytes);
+        Self { lenient: true, ..strict }
     }
 
     /// Where the last token starts; after an end of the text, its length.
@@ -199,6 +211,11 @@ impl<'a> Reader<'a> {
             b'{' => return self.open(true, State::FirstKey, Token::ObjectStart),
             b'[' => return self.open(false, State::FirstItem, Token::ArrayStart),
             b'"' => Token::String(self.string()?),
+            b'-' | b'N' | b'I' if self.lenient && self.constant() => {
+                let raw = self.bytes.get(self.start..self.at).unwrap_or_default();
+                let raw = core::str::from_utf8(raw).unwrap_or_default();
+                Token::Number(Number::new(raw, offset(self.start)))
+            }
             b'-' | b'0'..=b'9' => Token::Number(self.number()?),
             b't' => self.literal(b"true", Token::Bool(true))?,
             b'f' => self.literal(b"false", Token::Bool(false))?,
@@ -255,6 +272,16 @@ impl<'a> Reader<'a> {
         Ok(token)
     }
 
+    /// A number that is none, as Python spells it, if it is next.
+    fn constant(&mut self) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let word = ["NaN", "Infinity", "-Infinity"]
+            .into_iter()
+            .find(|word| rest.starts_with(word.as_bytes()));
+        self.at = self.at.saturating_add(word.map_or(0, str::len));
+        word.is_some()
+    }
+
     /// A string whose opening quote is next.
     fn string(&mut self) -> Result<Str<'a>, JsonError> {
         self.step();
@@ -290,6 +317,7 @@ impl<'a> Reader<'a> {
                 let surrogate =
                     JsonError { kind: JsonErrorKind::Surrogate, offset: offset(escape) };
                 match self.hexadecimal()? {
+                    _ if self.lenient => {}
                     0xdc00..=0xdfff => return Err(surrogate),
                     0xd800..=0xdbff => {
                         if !self.bytes.get(self.at..).unwrap_or_default().starts_with(b"\\u") {
@@ -392,7 +420,7 @@ impl<'a> Reader<'a> {
                 None => i32::MAX,
             };
         }
-        if float && !is_finite(significand, exponent) {
+        if float && !self.lenient && !is_finite(significand, exponent) {
             return Err(JsonError { kind: JsonErrorKind::Range, offset: offset(start) });
         }
         let raw = core::str::from_utf8(self.bytes.get(start..self.at).unwrap_or_default());
@@ -523,6 +551,26 @@ mod tests {
         reader.token().unwrap();
         reader.leave().unwrap();
         assert_eq!((reader.depth(), reader.end()), (1, 8));
+    }
+
+    #[test]
+    fn the_lenient_reader_takes_what_python_takes() {
+        for text in [
+            "[NaN, Infinity, -Infinity, -1]",
+            "1e999",
+            r#""\ud800""#,
+            r#""\udc00\ud800\u0041""#,
+            r#""\ud800\n""#,
+        ] {
+            assert!(Reader::new(text.as_bytes()).finish().is_err(), "{text}");
+            assert_eq!(Reader::lenient(text.as_bytes()).finish(), Ok(()), "{text}");
+        }
+        for text in ["[Nan]", "-Inf", "+1", "\"\t\"", "{} {}", "'a'", "[1,]", "01"] {
+            assert!(Reader::lenient(text.as_bytes()).finish().is_err(), "{text}");
+        }
+        let halves = Reader::lenient(br#""\ud800a\udc00\ud83d\ude00""#).token();
+        let Ok(Some(Token::String(halves))) = halves else { panic!("a string") };
+        assert_eq!(halves.chars().collect::<String>(), "\u{fffd}a\u{fffd}\u{1f600}");
     }
 
     #[test]

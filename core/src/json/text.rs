@@ -109,14 +109,18 @@ impl Iterator for Chars<'_> {
             't' => '\t',
             'u' => {
                 let first = self.hexadecimal();
-                let code = if (0xd800..0xdc00).contains(&first) {
-                    // The reader has seen that the other half follows.
-                    self.raw.nth(1);
-                    let second = self.hexadecimal();
+                let mut ahead = self.clone();
+                let pair = (0xd800..0xdc00).contains(&first)
+                    && ahead.raw.next() == Some('\\')
+                    && ahead.raw.next() == Some('u');
+                let second = if pair { ahead.hexadecimal() } else { 0 };
+                let code = if (0xdc00..0xe000).contains(&second) {
+                    *self = ahead;
                     0x1_0000_u32.wrapping_add((first & 0x3ff) << 10 | second & 0x3ff)
                 } else {
                     first
                 };
+                // Half a pair is no character; only a lenient reader lets it pass.
                 char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
             }
             other => other,
