@@ -57,6 +57,8 @@ pub mod detect;
 pub mod event;
 pub mod gguf;
 pub mod json_text;
+pub mod onnx;
+pub mod protobuf;
 mod readers;
 pub mod safetensors;
 pub mod store;

@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "a92b0215101e8d9323242c77743c0fecd41dfc45944fa7a105cecc9c6cb6c31e";
+pub const SHA256: &str = "f0740a29ff2e06aa9306ee6c9d9ae5e954361c84b0c432b94744c385722eb23b";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

@@ -8,17 +8,20 @@ use super::{Named, Row};
 pub enum System {
     /// `torchscript`: TorchScript operators: what code under `code/` calls; the operators are registered in `aten/src/ATen/native` and `torch/csrc/jit/runtime`.
     Torchscript,
+    /// `onnx`: ONNX operator domains: where a node's operator comes from: a `domain`, or one `domain::operator` of it.
+    Onnx,
 }
 
 impl System {
     /// Every system.
-    pub const ALL: [Self; 1] = [Self::Torchscript];
+    pub const ALL: [Self; 2] = [Self::Torchscript, Self::Onnx];
 
     /// The stable id.
     #[must_use]
     pub const fn id(self) -> &'static str {
         match self {
             Self::Torchscript => "torchscript",
+            Self::Onnx => "onnx",
         }
     }
 
@@ -27,6 +30,7 @@ impl System {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Torchscript => "TorchScript operators",
+            Self::Onnx => "ONNX operator domains",
         }
     }
 
@@ -47,6 +51,94 @@ impl System {
                     prefix: false,
                     named: Named::Dangerous(
                         "writes a file of any name (`torch.save` in TorchScript)",
+                    ),
+                },
+            ],
+            Self::Onnx => &[
+                Row {
+                    name: "ai.onnx",
+                    prefix: false,
+                    named: Named::Known(
+                        "the default domain, also written as nothing at all (`onnx/common/constants.h`)",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx.contrib::PyOp",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a Python function that the process has registered with onnxruntime-extensions",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx.ml",
+                    prefix: false,
+                    named: Named::Known("classical machine learning, part of ONNX"),
+                },
+                Row {
+                    name: "ai.onnx.preview",
+                    prefix: false,
+                    named: Named::Known("operators that ONNX tries out"),
+                },
+                Row {
+                    name: "ai.onnx.preview.training",
+                    prefix: false,
+                    named: Named::Known("optimizers, part of ONNX"),
+                },
+                Row {
+                    name: "ai.onnx.training",
+                    prefix: false,
+                    named: Named::Known("training, part of ONNX"),
+                },
+                Row {
+                    name: "com.microsoft",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime's own operators, compiled into it (`include/onnxruntime/core/graph/constants.h`): its optimizer and its quantizer write them",
+                    ),
+                },
+                Row {
+                    name: "com.microsoft.dml",
+                    prefix: false,
+                    named: Named::Known("ONNX Runtime's operators for DirectML, compiled into it"),
+                },
+                Row {
+                    name: "com.microsoft.experimental",
+                    prefix: false,
+                    named: Named::Known("ONNX Runtime's operators under trial, compiled into it"),
+                },
+                Row {
+                    name: "com.microsoft.nchwc",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime's operators on blocked layouts, which its optimizer writes",
+                    ),
+                },
+                Row {
+                    name: "com.microsoft::EPContext",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "a compiler's output for one kind of hardware, inside the node or in a file that it names by any path; it is loaded as it is",
+                    ),
+                },
+                Row {
+                    name: "com.microsoft::PythonOp",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a Python function that the process has registered, by its name",
+                    ),
+                },
+                Row {
+                    name: "com.microsoft::PythonOpGrad",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a Python function that the process has registered, by its name",
+                    ),
+                },
+                Row {
+                    name: "com.ms.internal.nhwc",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime's operators on the other layout, which its optimizer writes",
                     ),
                 },
             ],
