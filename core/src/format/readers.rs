@@ -2,11 +2,19 @@
 
 use super::detect::Format;
 use super::event::Reader;
-use super::{gguf, onnx, safetensors};
+use super::{executorch, gguf, onnx, safetensors, savedmodel, tflite, torch_mobile};
 
 /// The readers, in the order of their formats. Each is tried on every part.
 pub static READERS: &[Reader] = &[
     Reader { format: Format::Safetensors, accepts: safetensors::accepts, read: safetensors::read },
     Reader { format: Format::Gguf, accepts: gguf::accepts, read: gguf::read },
     Reader { format: Format::Onnx, accepts: onnx::accepts, read: onnx::read },
+    Reader { format: Format::SavedModel, accepts: savedmodel::accepts, read: savedmodel::read },
+    Reader { format: Format::TfLite, accepts: tflite::accepts, read: tflite::read },
+    Reader { format: Format::ExecuTorch, accepts: executorch::accepts, read: executorch::read },
+    Reader {
+        format: Format::TorchMobile,
+        accepts: torch_mobile::accepts,
+        read: torch_mobile::read,
+    },
 ];

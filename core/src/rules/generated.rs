@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "f0740a29ff2e06aa9306ee6c9d9ae5e954361c84b0c432b94744c385722eb23b";
+pub const SHA256: &str = "ce0841c0bfffb8e2da77001769dba0e548f2d1b98c57688b95ca40f2f7458ccd";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

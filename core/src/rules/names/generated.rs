@@ -10,11 +10,15 @@ pub enum System {
     Torchscript,
     /// `onnx`: ONNX operator domains: where a node's operator comes from: a `domain`, or one `domain::operator` of it.
     Onnx,
+    /// `tensorflow`: TensorFlow operators: what the nodes of a graph run; the operators are registered in `tensorflow/core/ops`. Nothing of TensorFlow tells the operators of other libraries by their names, so one without a row passes, and a report says so.
+    Tensorflow,
+    /// `tflite`: Custom operators of TensorFlow Lite: what a mobile model names as a custom operator: native code that the application registers. Those called `Flex…` are TensorFlow's own, and judged as such.
+    Tflite,
 }
 
 impl System {
     /// Every system.
-    pub const ALL: [Self; 2] = [Self::Torchscript, Self::Onnx];
+    pub const ALL: [Self; 4] = [Self::Torchscript, Self::Onnx, Self::Tensorflow, Self::Tflite];
 
     /// The stable id.
     #[must_use]
@@ -22,6 +26,8 @@ impl System {
         match self {
             Self::Torchscript => "torchscript",
             Self::Onnx => "onnx",
+            Self::Tensorflow => "tensorflow",
+            Self::Tflite => "tflite",
         }
     }
 
@@ -31,6 +37,8 @@ impl System {
         match self {
             Self::Torchscript => "TorchScript operators",
             Self::Onnx => "ONNX operator domains",
+            Self::Tensorflow => "TensorFlow operators",
+            Self::Tflite => "Custom operators of TensorFlow Lite",
         }
     }
 
@@ -139,6 +147,777 @@ impl System {
                     prefix: false,
                     named: Named::Known(
                         "ONNX Runtime's operators on the other layout, which its optimizer writes",
+                    ),
+                },
+            ],
+            Self::Tensorflow => &[
+                Row { name: "Abort", prefix: false, named: Named::Dangerous("ends the process") },
+                Row {
+                    name: "BigQueryReader",
+                    prefix: false,
+                    named: Named::Dangerous("reads from a database over the network"),
+                },
+                Row {
+                    name: "CSVDataset",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "CSVDatasetV2",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "CacheDataset",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "writes what passes through it to a file, unless the name is empty",
+                    ),
+                },
+                Row {
+                    name: "CacheDatasetV2",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "writes what passes through it to a file, unless the name is empty",
+                    ),
+                },
+                Row {
+                    name: "CreateSummaryDbWriter",
+                    prefix: false,
+                    named: Named::Dangerous("opens a log of any name for writing"),
+                },
+                Row {
+                    name: "CreateSummaryFileWriter",
+                    prefix: false,
+                    named: Named::Dangerous("opens a log of any name for writing"),
+                },
+                Row {
+                    name: "DataServiceDataset",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "reads from a data service at an address that the graph names",
+                    ),
+                },
+                Row {
+                    name: "DatasetFromGraph",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "builds and runs a graph that is given to it as bytes while the model runs",
+                    ),
+                },
+                Row {
+                    name: "DatasetToTFRecord",
+                    prefix: false,
+                    named: Named::Dangerous("writes what passes through it to files of any name"),
+                },
+                Row {
+                    name: "DebugIdentity",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "writes what passes through it to files or sends it to a server, as its URLs say",
+                    ),
+                },
+                Row {
+                    name: "DebugIdentityV2",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "writes what passes through it to files or sends it to a server, as its URLs say",
+                    ),
+                },
+                Row {
+                    name: "DebugIdentityV3",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "writes what passes through it to files or sends it to a server, as its URLs say",
+                    ),
+                },
+                Row {
+                    name: "DebugNanCount",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "writes what passes through it to files or sends it to a server, as its URLs say",
+                    ),
+                },
+                Row {
+                    name: "DebugNumericSummary",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "writes what passes through it to files or sends it to a server, as its URLs say",
+                    ),
+                },
+                Row {
+                    name: "DecodeProto",
+                    prefix: false,
+                    named: Named::Known(
+                        "turns messages into tensors; a description that is neither `local://` nor `bytes://` is a file, and is looked for",
+                    ),
+                },
+                Row {
+                    name: "DecodeProtoV2",
+                    prefix: false,
+                    named: Named::Known(
+                        "turns messages into tensors; a description that is neither `local://` nor `bytes://` is a file, and is looked for",
+                    ),
+                },
+                Row {
+                    name: "DistributedSave",
+                    prefix: false,
+                    named: Named::Dangerous("writes what passes through it to files of any name"),
+                },
+                Row {
+                    name: "EagerPyFunc",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a Python function of the process that loads the model",
+                    ),
+                },
+                Row {
+                    name: "EncodeProto",
+                    prefix: false,
+                    named: Named::Known(
+                        "turns messages into tensors; a description that is neither `local://` nor `bytes://` is a file, and is looked for",
+                    ),
+                },
+                Row {
+                    name: "ExperimentalCSVDataset",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "ExperimentalDatasetToTFRecord",
+                    prefix: false,
+                    named: Named::Dangerous("writes what passes through it to files of any name"),
+                },
+                Row {
+                    name: "ExperimentalLMDBDataset",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "ExperimentalMatchingFilesDataset",
+                    prefix: false,
+                    named: Named::Dangerous("lists files by a pattern"),
+                },
+                Row {
+                    name: "ExperimentalSqlDataset",
+                    prefix: false,
+                    named: Named::Dangerous("opens a database by its path, and runs a query in it"),
+                },
+                Row {
+                    name: "FileSystemSetConfiguration",
+                    prefix: false,
+                    named: Named::Dangerous("sets up the file systems of the process"),
+                },
+                Row {
+                    name: "FixedLengthRecordDataset",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "FixedLengthRecordDatasetV2",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "FixedLengthRecordReader",
+                    prefix: false,
+                    named: Named::Dangerous("reads files whose names a queue gives it"),
+                },
+                Row {
+                    name: "FixedLengthRecordReaderV2",
+                    prefix: false,
+                    named: Named::Dangerous("reads files whose names a queue gives it"),
+                },
+                Row {
+                    name: "FixedUnigramCandidateSampler",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "reads a vocabulary of any name, unless the counts are given",
+                    ),
+                },
+                Row {
+                    name: "GcsConfigureBlockCache",
+                    prefix: false,
+                    named: Named::Dangerous("sets up the process's access to Google Cloud Storage"),
+                },
+                Row {
+                    name: "GcsConfigureCredentials",
+                    prefix: false,
+                    named: Named::Dangerous("sets up the process's access to Google Cloud Storage"),
+                },
+                Row {
+                    name: "GenerateBigQueryReaderPartitions",
+                    prefix: false,
+                    named: Named::Dangerous("reads from a database over the network"),
+                },
+                Row {
+                    name: "GenerateVocabRemapping",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "reads vocabularies and checkpoints of any name, as only the start of a training does",
+                    ),
+                },
+                Row {
+                    name: "ImmutableConst",
+                    prefix: false,
+                    named: Named::Dangerous("maps a file of any name into memory"),
+                },
+                Row {
+                    name: "InitializeTableFromTextFile",
+                    prefix: false,
+                    named: Named::Known(
+                        "fills a table from a text file; vocabularies lie among the assets of honest models, and the loader puts their path in place",
+                    ),
+                },
+                Row {
+                    name: "InitializeTableFromTextFileV2",
+                    prefix: false,
+                    named: Named::Known(
+                        "fills a table from a text file; vocabularies lie among the assets of honest models, and the loader puts their path in place",
+                    ),
+                },
+                Row {
+                    name: "LMDBDataset",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "LMDBReader",
+                    prefix: false,
+                    named: Named::Dangerous("reads files whose names a queue gives it"),
+                },
+                Row {
+                    name: "ListSnapshotChunksDataset",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "LoadAndRemapMatrix",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "reads vocabularies and checkpoints of any name, as only the start of a training does",
+                    ),
+                },
+                Row {
+                    name: "LoadDataset",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "MatchingFiles",
+                    prefix: false,
+                    named: Named::Dangerous("lists files by a pattern"),
+                },
+                Row {
+                    name: "MatchingFilesDataset",
+                    prefix: false,
+                    named: Named::Dangerous("lists files by a pattern"),
+                },
+                Row {
+                    name: "MergeV2Checkpoints",
+                    prefix: false,
+                    named: Named::Known(
+                        "joins the parts of a checkpoint; the saver of every model with variables holds it",
+                    ),
+                },
+                Row {
+                    name: "PrintV2",
+                    prefix: false,
+                    named: Named::Known(
+                        "prints to a standard stream or to the log; a URL that begins with `file://` names a file, and is looked for",
+                    ),
+                },
+                Row {
+                    name: "PyFunc",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a Python function of the process that loads the model",
+                    ),
+                },
+                Row {
+                    name: "PyFuncStateless",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a Python function of the process that loads the model",
+                    ),
+                },
+                Row {
+                    name: "ReadFile",
+                    prefix: false,
+                    named: Named::Dangerous("reads a file of any name"),
+                },
+                Row {
+                    name: "RecordInput",
+                    prefix: false,
+                    named: Named::Dangerous("reads files by a pattern, in threads of its own"),
+                },
+                Row {
+                    name: "RegisterDataset",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "sends a graph to a data service at an address that the graph names",
+                    ),
+                },
+                Row {
+                    name: "RegisterDatasetV2",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "sends a graph to a data service at an address that the graph names",
+                    ),
+                },
+                Row {
+                    name: "RemoteFusedGraphExecute",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "hands a graph in bytes to the library of another processor",
+                    ),
+                },
+                Row {
+                    name: "Restore",
+                    prefix: false,
+                    named: Named::Known(
+                        "reads a checkpoint; every model with variables is loaded by it",
+                    ),
+                },
+                Row {
+                    name: "RestoreSlice",
+                    prefix: false,
+                    named: Named::Known(
+                        "reads a checkpoint; every model with variables is loaded by it",
+                    ),
+                },
+                Row {
+                    name: "RestoreV2",
+                    prefix: false,
+                    named: Named::Known(
+                        "reads a checkpoint; every model with variables is loaded by it",
+                    ),
+                },
+                Row {
+                    name: "Rpc",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls or serves another machine at an address that the graph names",
+                    ),
+                },
+                Row {
+                    name: "RpcCall",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls or serves another machine at an address that the graph names",
+                    ),
+                },
+                Row {
+                    name: "RpcClient",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls or serves another machine at an address that the graph names",
+                    ),
+                },
+                Row {
+                    name: "RpcServer",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls or serves another machine at an address that the graph names",
+                    ),
+                },
+                Row {
+                    name: "RpcServerRegister",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls or serves another machine at an address that the graph names",
+                    ),
+                },
+                Row {
+                    name: "RpcServerStart",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls or serves another machine at an address that the graph names",
+                    ),
+                },
+                Row {
+                    name: "Save",
+                    prefix: false,
+                    named: Named::Known(
+                        "writes a checkpoint; the saver of every model with variables holds it, and is given the name when somebody saves",
+                    ),
+                },
+                Row {
+                    name: "SaveDataset",
+                    prefix: false,
+                    named: Named::Dangerous("writes what passes through it to files of any name"),
+                },
+                Row {
+                    name: "SaveDatasetV2",
+                    prefix: false,
+                    named: Named::Dangerous("writes what passes through it to files of any name"),
+                },
+                Row {
+                    name: "SaveSlices",
+                    prefix: false,
+                    named: Named::Known(
+                        "writes a checkpoint; the saver of every model with variables holds it, and is given the name when somebody saves",
+                    ),
+                },
+                Row {
+                    name: "SaveV2",
+                    prefix: false,
+                    named: Named::Known(
+                        "writes a checkpoint; the saver of every model with variables holds it, and is given the name when somebody saves",
+                    ),
+                },
+                Row {
+                    name: "ShardedFilename",
+                    prefix: false,
+                    named: Named::Known("makes a name out of a text, and touches no file"),
+                },
+                Row {
+                    name: "ShardedFilespec",
+                    prefix: false,
+                    named: Named::Known("makes a name out of a text, and touches no file"),
+                },
+                Row {
+                    name: "Skipgram",
+                    prefix: false,
+                    named: Named::Dangerous("reads a text of any name"),
+                },
+                Row {
+                    name: "SnapshotChunkDataset",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "SnapshotDataset",
+                    prefix: false,
+                    named: Named::Dangerous("writes what passes through it to files of any name"),
+                },
+                Row {
+                    name: "SnapshotDatasetReader",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "SnapshotDatasetV2",
+                    prefix: false,
+                    named: Named::Dangerous("writes what passes through it to files of any name"),
+                },
+                Row {
+                    name: "SnapshotNestedDatasetReader",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "SqlDataset",
+                    prefix: false,
+                    named: Named::Dangerous("opens a database by its path, and runs a query in it"),
+                },
+                Row {
+                    name: "TFRecordDataset",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "TFRecordDatasetV2",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "TFRecordReader",
+                    prefix: false,
+                    named: Named::Dangerous("reads files whose names a queue gives it"),
+                },
+                Row {
+                    name: "TFRecordReaderV2",
+                    prefix: false,
+                    named: Named::Dangerous("reads files whose names a queue gives it"),
+                },
+                Row {
+                    name: "TextLineDataset",
+                    prefix: false,
+                    named: Named::Dangerous("reads files of any name"),
+                },
+                Row {
+                    name: "TextLineReader",
+                    prefix: false,
+                    named: Named::Dangerous("reads files whose names a queue gives it"),
+                },
+                Row {
+                    name: "TextLineReaderV2",
+                    prefix: false,
+                    named: Named::Dangerous("reads files whose names a queue gives it"),
+                },
+                Row {
+                    name: "TryRpc",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls or serves another machine at an address that the graph names",
+                    ),
+                },
+                Row {
+                    name: "WholeFileReader",
+                    prefix: false,
+                    named: Named::Dangerous("reads files whose names a queue gives it"),
+                },
+                Row {
+                    name: "WholeFileReaderV2",
+                    prefix: false,
+                    named: Named::Dangerous("reads files whose names a queue gives it"),
+                },
+                Row {
+                    name: "WriteFile",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "writes a file of any name, and makes the folders for it",
+                    ),
+                },
+                Row {
+                    name: "XlaCallModule",
+                    prefix: false,
+                    named: Named::Known(
+                        "runs a StableHLO module, as models that come from JAX do; what is in the module is not judged",
+                    ),
+                },
+                Row {
+                    name: "XlaCustomCall",
+                    prefix: false,
+                    named: Named::Dangerous("calls a native function of the process by its name"),
+                },
+                Row {
+                    name: "XlaCustomCallV2",
+                    prefix: false,
+                    named: Named::Dangerous("calls a native function of the process by its name"),
+                },
+            ],
+            Self::Tflite => &[
+                Row {
+                    name: "Atan2",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "AudioSpectrogram",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/register.cc`: the interpreter brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "AvgPool3D",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "AvgPool3d",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "ComplexAbs",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Convolution2DTransposeBias",
+                    prefix: false,
+                    named: Named::Known(
+                        "`mediapipe/util/tflite/operations`: MediaPipe brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "DenseImageWarp",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/perception`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "HashTableV2",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Imag",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Irfft2d",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Landmarks2TransformMatrix",
+                    prefix: false,
+                    named: Named::Known(
+                        "`mediapipe/util/tflite/operations`: MediaPipe brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "LookupTableFindV2",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "LookupTableImportV2",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "LookupTableSizeV2",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "MaxPool3D",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "MaxPoolWithArgmax",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/perception`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "MaxPoolingWithArgmax2D",
+                    prefix: false,
+                    named: Named::Known(
+                        "`mediapipe/util/tflite/operations`: MediaPipe brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "MaxUnpooling2D",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/perception`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Mfcc",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/register.cc`: the interpreter brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Multinomial",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "NumericVerify",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/register.cc`: the interpreter brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "RandomStandardNormal",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "RandomUniform",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Real",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Rfft2d",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Roll",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Sign",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "TFLite_Detection_PostProcess",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/register.cc`: the interpreter brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Table",
+                    prefix: false,
+                    named: Named::Known(
+                        "`tensorflow/lite/kernels/custom_ops_register.h`: TensorFlow Lite brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "TransformLandmarks",
+                    prefix: false,
+                    named: Named::Known(
+                        "`mediapipe/util/tflite/operations`: MediaPipe brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "TransformTensorBilinear",
+                    prefix: false,
+                    named: Named::Known(
+                        "`mediapipe/util/tflite/operations`: MediaPipe brings it along and it only computes",
+                    ),
+                },
+                Row {
+                    name: "edgetpu-custom-op",
+                    prefix: false,
+                    named: Named::Known(
+                        "what the Edge TPU's compiler makes of a model: code for the accelerator alone",
+                    ),
+                },
+                Row {
+                    name: "ethos-u",
+                    prefix: false,
+                    named: Named::Known(
+                        "what Arm's compiler makes of a model: code for the accelerator alone",
                     ),
                 },
             ],
