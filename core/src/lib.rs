@@ -4,6 +4,7 @@
 //! imported or built; no I/O happens; no byte is trusted.
 //!
 //! - [`pickle`]: the opcode table, the decoder, the machine and its audit domain.
+//! - [`json`]: one reader of JSON for every format that carries it.
 //! - [`format`]: strict readers for the containers that models come in.
 //! - [`rules`]: which globals checkpoints may name, which are dangerous, and why.
 //! - [`score`]: from rules hit to points, level and verdict.

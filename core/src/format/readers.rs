@@ -2,10 +2,14 @@
 
 use super::detect::Format;
 use super::event::Reader;
-use super::{executorch, gguf, onnx, safetensors, savedmodel, tflite, torch_mobile};
+use super::{
+    executorch, gguf, hdf5, keras, msgpack, npy, onnx, safetensors, savedmodel, skops, tflite,
+    torch_mobile,
+};
 
 /// The readers, in the order of their formats. Each is tried on every part.
 pub static READERS: &[Reader] = &[
+    Reader { format: Format::Npy, accepts: npy::accepts, read: npy::read },
     Reader { format: Format::Safetensors, accepts: safetensors::accepts, read: safetensors::read },
     Reader { format: Format::Gguf, accepts: gguf::accepts, read: gguf::read },
     Reader { format: Format::Onnx, accepts: onnx::accepts, read: onnx::read },
@@ -17,4 +21,8 @@ pub static READERS: &[Reader] = &[
         accepts: torch_mobile::accepts,
         read: torch_mobile::read,
     },
+    Reader { format: Format::Hdf5, accepts: hdf5::accepts, read: hdf5::read },
+    Reader { format: Format::KerasConfig, accepts: keras::accepts, read: keras::read },
+    Reader { format: Format::Skops, accepts: skops::accepts, read: skops::read },
+    Reader { format: Format::Msgpack, accepts: msgpack::accepts, read: msgpack::read },
 ];

@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "ce0841c0bfffb8e2da77001769dba0e548f2d1b98c57688b95ca40f2f7458ccd";
+pub const SHA256: &str = "8c879bd67e5228164dd44d534d1b66fdd3b140fef3474b3a5b38c488aab0a288";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

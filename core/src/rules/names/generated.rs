@@ -8,17 +8,37 @@ use super::{Named, Row};
 pub enum System {
     /// `torchscript`: TorchScript operators: what code under `code/` calls; the operators are registered in `aten/src/ATen/native` and `torch/csrc/jit/runtime`.
     Torchscript,
-    /// `onnx`: ONNX operator domains: where a node's operator comes from: a `domain`, or one `domain::operator` of it.
+    /// `onnx`: ONNX operators and their domains: where a node's operator comes from: a `domain`, and each `domain::operator` of those that ONNX defines (`onnx.defs` of onnx 1.23, and the schemas of ONNX Runtime 1.32).
     Onnx,
     /// `tensorflow`: TensorFlow operators: what the nodes of a graph run; the operators are registered in `tensorflow/core/ops`. Nothing of TensorFlow tells the operators of other libraries by their names, so one without a row passes, and a report says so.
     Tensorflow,
     /// `tflite`: Custom operators of TensorFlow Lite: what a mobile model names as a custom operator: native code that the application registers. Those called `Flex…` are TensorFlow's own, and judged as such.
     Tflite,
+    /// `paddle`: PaddlePaddle operators: what the blocks of a program run; the operators are registered in `paddle/fluid/operators`. One without a row passes, and a report says so.
+    Paddle,
+    /// `openvino`: Layers of OpenVINO extensions: layers of no `opset`: native code of a library that whoever loads the model must bring.
+    Openvino,
+    /// `keras`: Keras classes and functions: what a configuration may name by `module` and `class_name`; `keras.src`, `tf_keras` and `tensorflow.keras` are looked up as `keras`. A name of another module is judged by the rules for pickles.
+    Keras,
+    /// `skops`: skops types and functions: what a schema may name by `__module__` and `__class__`. Names that the rules for pickles call dangerous are dangerous here as well.
+    Skops,
+    /// `hub-module`: Modules that repository configurations name: the libraries of `model_index.json` and the types of `modules.json`; any other module is imported from the repository or from what is installed (`diffusers/pipelines/pipeline_loading_utils.py`, `sentence_transformers/SentenceTransformer.py`).
+    HubModule,
 }
 
 impl System {
     /// Every system.
-    pub const ALL: [Self; 4] = [Self::Torchscript, Self::Onnx, Self::Tensorflow, Self::Tflite];
+    pub const ALL: [Self; 9] = [
+        Self::Torchscript,
+        Self::Onnx,
+        Self::Tensorflow,
+        Self::Tflite,
+        Self::Paddle,
+        Self::Openvino,
+        Self::Keras,
+        Self::Skops,
+        Self::HubModule,
+    ];
 
     /// The stable id.
     #[must_use]
@@ -28,6 +48,11 @@ impl System {
             Self::Onnx => "onnx",
             Self::Tensorflow => "tensorflow",
             Self::Tflite => "tflite",
+            Self::Paddle => "paddle",
+            Self::Openvino => "openvino",
+            Self::Keras => "keras",
+            Self::Skops => "skops",
+            Self::HubModule => "hub-module",
         }
     }
 
@@ -36,9 +61,14 @@ impl System {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Torchscript => "TorchScript operators",
-            Self::Onnx => "ONNX operator domains",
+            Self::Onnx => "ONNX operators and their domains",
             Self::Tensorflow => "TensorFlow operators",
             Self::Tflite => "Custom operators of TensorFlow Lite",
+            Self::Paddle => "PaddlePaddle operators",
+            Self::Openvino => "Layers of OpenVINO extensions",
+            Self::Keras => "Keras classes and functions",
+            Self::Skops => "skops types and functions",
+            Self::HubModule => "Modules that repository configurations name",
         }
     }
 
@@ -83,6 +113,101 @@ impl System {
                     named: Named::Known("classical machine learning, part of ONNX"),
                 },
                 Row {
+                    name: "ai.onnx.ml::ArrayFeatureExtractor",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::Binarizer",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::CastMap",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::CategoryMapper",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::DictVectorizer",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::FeatureVectorizer",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::Imputer",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::LabelEncoder",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::LinearClassifier",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::LinearRegressor",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::Normalizer",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::OneHotEncoder",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::SVMClassifier",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::SVMRegressor",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::Scaler",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::TreeEnsemble",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 5 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::TreeEnsembleClassifier",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::TreeEnsembleRegressor",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.ml::ZipMap",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
                     name: "ai.onnx.preview",
                     prefix: false,
                     named: Named::Known("operators that ONNX tries out"),
@@ -93,9 +218,1161 @@ impl System {
                     named: Named::Known("optimizers, part of ONNX"),
                 },
                 Row {
+                    name: "ai.onnx.preview.training::Adagrad",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.preview.training::Adam",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.preview.training::Gradient",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.preview.training::Momentum",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx.preview::FlexAttention",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
                     name: "ai.onnx.training",
                     prefix: false,
                     named: Named::Known("training, part of ONNX"),
+                },
+                Row {
+                    name: "ai.onnx::Abs",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Acos",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 7 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Acosh",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Add",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Affine",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::AffineGrid",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 20 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::And",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ArgMax",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ArgMin",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Asin",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 7 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Asinh",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Atan",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 7 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Atanh",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Attention",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 23 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::AveragePool",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::BatchNormalization",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Bernoulli",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 15 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::BitCast",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 26 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::BitShift",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::BitwiseAnd",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 18 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::BitwiseNot",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 18 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::BitwiseOr",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 18 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::BitwiseXor",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 18 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::BlackmanWindow",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 17 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Cast",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::CastLike",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 15 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::CausalConvWithState",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 27 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Ceil",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Celu",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 12 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::CenterCropPad",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 18 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Clip",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Col2Im",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 18 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Compress",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Concat",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ConcatFromSequence",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Constant",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ConstantOfShape",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Conv",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ConvInteger",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ConvTranspose",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Cos",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 7 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Cosh",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Crop",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::CumProd",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 26 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::CumSum",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::DFT",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 17 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::DeformConv",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 19 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::DepthToSpace",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::DequantizeLinear",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Det",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::DisentangledAttention_TRT",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::Div",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Dropout",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::DynamicQuantizeLinear",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::DynamicSlice",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::EfficientNMS_TRT",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::Einsum",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 12 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Elu",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Equal",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Erf",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Exp",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Expand",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 8 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::EyeLike",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Flatten",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Floor",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::GRU",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::GRUUnit",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::Gather",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::GatherElements",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::GatherND",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Gelu",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 20 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Gemm",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::GivenTensorFill",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::GlobalAveragePool",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::GlobalLpPool",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::GlobalMaxPool",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Greater",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::GreaterOrEqual",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 12 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::GridSample",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 16 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::GroupNormalization",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 18 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::HammingWindow",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 17 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::HannWindow",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 17 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::HardSigmoid",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::HardSwish",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 14 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Hardmax",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Identity",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::If",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ImageDecoder",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 20 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ImageScaler",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::InstanceNormalization",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::IsInf",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::IsNaN",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::LRN",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::LSTM",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::LayerNormalization",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 17 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::LeakyRelu",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Less",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::LessOrEqual",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 12 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::LinearAttention",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 27 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Log",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::LogSoftmax",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Loop",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::LpNormalization",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::LpPool",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::MatMul",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::MatMulInteger",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Max",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::MaxPool",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::MaxRoiPool",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::MaxUnpool",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Mean",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::MeanVarianceNormalization",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::MelWeightMatrix",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 17 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::MemcpyFromHost",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::MemcpyToHost",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::Min",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Mish",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 18 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Mod",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Mul",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::MultilevelCropAndResize_TRT",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::Multinomial",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 7 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Neg",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::NegativeLogLikelihoodLoss",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 12 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::NonMaxSuppression",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::NonZero",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Not",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::OneHot",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Optional",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 15 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::OptionalGetElement",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 15 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::OptionalHasElement",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 15 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Or",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::PRelu",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Pad",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ParametricSoftplus",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::Pow",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::PyramidROIAlign_TRT",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::QLinearConv",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::QLinearMatMul",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::QuantizeLinear",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::RMSNormalization",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 23 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::RNN",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::RandomNormal",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::RandomNormalLike",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::RandomUniform",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::RandomUniformLike",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Range",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Reciprocal",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReduceL1",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReduceL2",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReduceLogSum",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReduceLogSumExp",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReduceMax",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReduceMean",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReduceMin",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReduceProd",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReduceSum",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReduceSumSquare",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::RegexFullMatch",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 20 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Relu",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Reshape",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Resize",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ReverseSequence",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::RoiAlign",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::RotaryEmbedding",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 23 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Round",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::STFT",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 17 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Scale",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::ScaledTanh",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::Scan",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 8 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Scatter",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ScatterElements",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ScatterND",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Selu",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SequenceAt",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SequenceConstruct",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SequenceEmpty",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SequenceErase",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SequenceInsert",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SequenceLength",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SequenceMap",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 17 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Shape",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Shrink",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Sigmoid",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Sign",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SimplifiedLayerNormalization",
+                    prefix: false,
+                    named: Named::Known(
+                        "ONNX Runtime has it in the default domain, though ONNX has not, or no longer",
+                    ),
+                },
+                Row {
+                    name: "ai.onnx::Sin",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 7 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Sinh",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Size",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Slice",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Softmax",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SoftmaxCrossEntropyLoss",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 12 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Softplus",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Softsign",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SpaceToDepth",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Split",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SplitToSequence",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Sqrt",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Squeeze",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::StringConcat",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 20 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::StringNormalizer",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::StringSplit",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 20 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Sub",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Sum",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::SwiGLU",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 28 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Swish",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 24 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Tan",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 7 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Tanh",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::TensorScatter",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 24 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::TfIdfVectorizer",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::ThresholdedRelu",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 10 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Tile",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::TopK",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Transpose",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Trilu",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 14 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Unique",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 11 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Unsqueeze",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Upsample",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Where",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 9 of its domain"),
+                },
+                Row {
+                    name: "ai.onnx::Xor",
+                    prefix: false,
+                    named: Named::Known("part of ONNX since operator set 1 of its domain"),
                 },
                 Row {
                     name: "com.microsoft",
@@ -140,6 +1417,13 @@ impl System {
                     prefix: false,
                     named: Named::Dangerous(
                         "calls a Python function that the process has registered, by its name",
+                    ),
+                },
+                Row {
+                    name: "com.microsoft::Snpe",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "a network compiled for one kind of hardware, which is loaded as it is",
                     ),
                 },
                 Row {
@@ -919,6 +2203,837 @@ impl System {
                     named: Named::Known(
                         "what Arm's compiler makes of a model: code for the accelerator alone",
                     ),
+                },
+            ],
+            Self::Paddle => &[
+                Row {
+                    name: "c_gen_bkcl_id",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "c_gen_nccl_id",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "checkpoint_notify",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "create_recordio_file_reader",
+                    prefix: false,
+                    named: Named::Dangerous("opens files of any name for reading"),
+                },
+                Row {
+                    name: "distributed_lookup_table",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "feed",
+                    prefix: false,
+                    named: Named::Known("hands tensors in and out; every program has them"),
+                },
+                Row {
+                    name: "fetch",
+                    prefix: false,
+                    named: Named::Known("hands tensors in and out; every program has them"),
+                },
+                Row {
+                    name: "fetch_barrier",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "gen_nccl_id",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "heter_listen_and_serv",
+                    prefix: false,
+                    named: Named::Dangerous("opens a server, and runs what it is sent"),
+                },
+                Row {
+                    name: "listen_and_serv",
+                    prefix: false,
+                    named: Named::Dangerous("opens a server, and runs what it is sent"),
+                },
+                Row {
+                    name: "load",
+                    prefix: false,
+                    named: Named::Dangerous("reads a file of any name"),
+                },
+                Row {
+                    name: "load_combine",
+                    prefix: false,
+                    named: Named::Dangerous("reads a file of any name"),
+                },
+                Row {
+                    name: "open_files",
+                    prefix: false,
+                    named: Named::Dangerous("opens files of any name for reading"),
+                },
+                Row {
+                    name: "prefetch",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "print",
+                    prefix: false,
+                    named: Named::Known("prints a tensor to a standard stream"),
+                },
+                Row {
+                    name: "py_func",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a Python function of the process that loads the program",
+                    ),
+                },
+                Row {
+                    name: "pylayer",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a Python function of the process that loads the program",
+                    ),
+                },
+                Row {
+                    name: "read_file",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "reads a file of any name (`paddle.vision.ops.read_file`)",
+                    ),
+                },
+                Row {
+                    name: "recv",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "recv_save",
+                    prefix: false,
+                    named: Named::Dangerous("writes a file of any name"),
+                },
+                Row {
+                    name: "save",
+                    prefix: false,
+                    named: Named::Dangerous("writes a file of any name"),
+                },
+                Row {
+                    name: "save_combine",
+                    prefix: false,
+                    named: Named::Dangerous("writes a file of any name"),
+                },
+                Row {
+                    name: "send",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "send_and_recv",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "send_barrier",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "talks to other machines at addresses that the program names",
+                    ),
+                },
+                Row {
+                    name: "sparse_tensor_load",
+                    prefix: false,
+                    named: Named::Dangerous("reads a file of any name"),
+                },
+            ],
+            Self::Openvino => &[
+                Row {
+                    name: "BPETokenizer",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "ByteFallback",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "BytesToChars",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "CaseFold",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "CharsMapNormalization",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "CombineSegments",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "EqualStr",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "FuzeRagged",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "NormalizeUnicode",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "RaggedTensorPack",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "RaggedToDense",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "RaggedToRagged",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "RaggedToSparse",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "RegexNormalization",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "RegexSplit",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "SentencepieceDetokenizer",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "SentencepieceStreamDetokenizer",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "SentencepieceTokenizer",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "SpecialTokensSplit",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "StringTensorPack",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "StringTensorUnpack",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "StringToHashBucketFast",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "TrieTokenizer",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Truncate",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "UTF8Validate",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "UnigramTokenizer",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "VocabDecoder",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "VocabEncoder",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "WordpieceTokenizer",
+                    prefix: false,
+                    named: Named::Known(
+                        "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+            ],
+            Self::Keras => &[
+                Row {
+                    name: "keras.",
+                    prefix: true,
+                    named: Named::Known("layers, models, optimizers, losses and the rest of Keras"),
+                },
+                Row {
+                    name: "keras.applications.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "functions that download weights (`keras/src/applications`)",
+                    ),
+                },
+                Row {
+                    name: "keras.backend.common.global_state.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "changes the loader's own state, its safe mode among it",
+                    ),
+                },
+                Row {
+                    name: "keras.backend.config.",
+                    prefix: true,
+                    named: Named::Dangerous("changes the loader's own settings"),
+                },
+                Row {
+                    name: "keras.callbacks.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "write files and call what they are given while a model trains; no model carries one",
+                    ),
+                },
+                Row {
+                    name: "keras.config.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "changes the loader's own settings, its safe mode among them (CVE-2025-9906)",
+                    ),
+                },
+                Row {
+                    name: "keras.datasets.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "functions that download and unpack files (`keras/src/datasets`)",
+                    ),
+                },
+                Row {
+                    name: "keras.export.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "loads and writes SavedModels of any path (`keras/src/export`)",
+                    ),
+                },
+                Row {
+                    name: "keras.layers.TFSMLayer",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "loads a SavedModel from any path when it is made (CVE-2026-1462)",
+                    ),
+                },
+                Row {
+                    name: "keras.layers.TorchModuleWrapper",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "unpickles a PyTorch module (`keras/src/utils/torch_utils.py`)",
+                    ),
+                },
+                Row {
+                    name: "keras.legacy.saving.",
+                    prefix: true,
+                    named: Named::Dangerous("loads models, and functions from bytecode"),
+                },
+                Row {
+                    name: "keras.models.load_model",
+                    prefix: false,
+                    named: Named::Dangerous("loads another model from any path"),
+                },
+                Row {
+                    name: "keras.models.model_from_json",
+                    prefix: false,
+                    named: Named::Dangerous("makes a model of a text, outside of what was judged"),
+                },
+                Row {
+                    name: "keras.preprocessing.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "functions that read and write files (`load_img`, `save_img`)",
+                    ),
+                },
+                Row {
+                    name: "keras.saving.",
+                    prefix: true,
+                    named: Named::Dangerous("loads models and weights from any path"),
+                },
+                Row {
+                    name: "keras.testing.",
+                    prefix: true,
+                    named: Named::Dangerous("helpers of tests, which read and write files"),
+                },
+                Row {
+                    name: "keras.utils.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "functions that download, unpack, read and write files (`get_file`: CVE-2025-8747), and that make functions of bytecode",
+                    ),
+                },
+                Row {
+                    name: "keras.utils.FeatureSpace",
+                    prefix: false,
+                    named: Named::Known("a class that models of tables carry"),
+                },
+                Row {
+                    name: "keras.visualization.",
+                    prefix: true,
+                    named: Named::Dangerous("functions that write pictures to any path"),
+                },
+                Row {
+                    name: "keras_cv.",
+                    prefix: true,
+                    named: Named::Known("the Keras team's models of images"),
+                },
+                Row {
+                    name: "keras_cv.src.utils.",
+                    prefix: true,
+                    named: Named::Dangerous("functions that download and read files"),
+                },
+                Row {
+                    name: "keras_cv.utils.",
+                    prefix: true,
+                    named: Named::Dangerous("functions that download and read files"),
+                },
+                Row {
+                    name: "keras_hub.",
+                    prefix: true,
+                    named: Named::Known("the Keras team's pretrained models"),
+                },
+                Row {
+                    name: "keras_hub.src.utils.",
+                    prefix: true,
+                    named: Named::Dangerous("functions that download and read files"),
+                },
+                Row {
+                    name: "keras_hub.utils.",
+                    prefix: true,
+                    named: Named::Dangerous("functions that download and read files"),
+                },
+                Row {
+                    name: "keras_nlp.",
+                    prefix: true,
+                    named: Named::Known("the Keras team's models of language"),
+                },
+                Row {
+                    name: "keras_nlp.src.utils.",
+                    prefix: true,
+                    named: Named::Dangerous("functions that download and read files"),
+                },
+                Row {
+                    name: "keras_nlp.utils.",
+                    prefix: true,
+                    named: Named::Dangerous("functions that download and read files"),
+                },
+                Row {
+                    name: "tensorflow.python.framework.indexed_slices.IndexedSlicesSpec",
+                    prefix: false,
+                    named: Named::Known("the type of a tensor"),
+                },
+                Row {
+                    name: "tensorflow.python.framework.sparse_tensor.SparseTensorSpec",
+                    prefix: false,
+                    named: Named::Known("the type of a tensor"),
+                },
+                Row {
+                    name: "tensorflow.python.framework.tensor.TensorSpec",
+                    prefix: false,
+                    named: Named::Known("the type of a tensor"),
+                },
+                Row {
+                    name: "tensorflow.python.framework.tensor_spec.TensorSpec",
+                    prefix: false,
+                    named: Named::Known("the type of a tensor"),
+                },
+                Row {
+                    name: "tensorflow.python.ops.ragged.ragged_tensor.RaggedTensorSpec",
+                    prefix: false,
+                    named: Named::Known("the type of a tensor"),
+                },
+            ],
+            Self::Skops => &[
+                Row {
+                    name: "_loss.Cy",
+                    prefix: true,
+                    named: Named::Known(
+                        "scikit-learn's losses, whose compiled module gives itself this name (`skops/io/_sklearn.py`)",
+                    ),
+                },
+                Row {
+                    name: "builtins.NoneType",
+                    prefix: false,
+                    named: Named::Known("the type of `None`"),
+                },
+                Row { name: "builtins.bool", prefix: false, named: Named::Known("a plain value") },
+                Row {
+                    name: "builtins.bytearray",
+                    prefix: false,
+                    named: Named::Known("bytes of a member"),
+                },
+                Row {
+                    name: "builtins.bytes",
+                    prefix: false,
+                    named: Named::Known("bytes of a member"),
+                },
+                Row {
+                    name: "builtins.complex",
+                    prefix: false,
+                    named: Named::Known("a plain value"),
+                },
+                Row { name: "builtins.dict", prefix: false, named: Named::Known("a container") },
+                Row { name: "builtins.float", prefix: false, named: Named::Known("a plain value") },
+                Row {
+                    name: "builtins.frozenset",
+                    prefix: false,
+                    named: Named::Known("a container"),
+                },
+                Row { name: "builtins.int", prefix: false, named: Named::Known("a plain value") },
+                Row { name: "builtins.list", prefix: false, named: Named::Known("a container") },
+                Row { name: "builtins.set", prefix: false, named: Named::Known("a container") },
+                Row { name: "builtins.slice", prefix: false, named: Named::Known("a plain value") },
+                Row { name: "builtins.str", prefix: false, named: Named::Known("a plain value") },
+                Row { name: "builtins.tuple", prefix: false, named: Named::Known("a container") },
+                Row {
+                    name: "collections.Counter",
+                    prefix: false,
+                    named: Named::Known("a container"),
+                },
+                Row {
+                    name: "collections.OrderedDict",
+                    prefix: false,
+                    named: Named::Known("a container"),
+                },
+                Row {
+                    name: "collections.defaultdict",
+                    prefix: false,
+                    named: Named::Known("a container"),
+                },
+                Row {
+                    name: "numpy.",
+                    prefix: true,
+                    named: Named::Known(
+                        "arrays, dtypes, universal functions and random states (`skops/io/_numpy.py`)",
+                    ),
+                },
+                Row {
+                    name: "numpy._core.memmap.",
+                    prefix: true,
+                    named: Named::Dangerous("maps a file of any name, for reading or writing"),
+                },
+                Row {
+                    name: "numpy.core.memmap.",
+                    prefix: true,
+                    named: Named::Dangerous("maps a file of any name, for reading or writing"),
+                },
+                Row {
+                    name: "numpy.memmap",
+                    prefix: false,
+                    named: Named::Dangerous("maps a file of any name, for reading or writing"),
+                },
+                Row {
+                    name: "quantile_forest.",
+                    prefix: true,
+                    named: Named::Known(
+                        "forests that skops brings a node for (`skops/io/_quantile_forest.py`)",
+                    ),
+                },
+                Row {
+                    name: "scipy.sparse.",
+                    prefix: true,
+                    named: Named::Known("sparse matrices (`skops/io/_scipy.py`)"),
+                },
+                Row {
+                    name: "scipy.sparse._matrix_io.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "functions that read and write files (`load_npz`, `save_npz`)",
+                    ),
+                },
+                Row {
+                    name: "scipy.sparse.load_npz",
+                    prefix: false,
+                    named: Named::Dangerous("reads a file of any name"),
+                },
+                Row {
+                    name: "scipy.sparse.save_npz",
+                    prefix: false,
+                    named: Named::Dangerous("writes a file of any name"),
+                },
+                Row {
+                    name: "scipy.special.",
+                    prefix: true,
+                    named: Named::Known("universal functions, which skops trusts"),
+                },
+                Row {
+                    name: "sklearn.",
+                    prefix: true,
+                    named: Named::Known(
+                        "estimators and their parts; skops trusts the estimators (`skops/io/_trusted_types.py`)",
+                    ),
+                },
+                Row {
+                    name: "sklearn.datasets.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "functions that download and read files (`fetch_openml`, `load_files`)",
+                    ),
+                },
+                Row {
+                    name: "sklearn.externals.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "other packages under another name; up to 0.22 joblib, which unpickles",
+                    ),
+                },
+                Row {
+                    name: "sklearn.utils._joblib.",
+                    prefix: true,
+                    named: Named::Dangerous("joblib under another name, which unpickles"),
+                },
+                Row {
+                    name: "sklearn.utils._testing.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "helpers of tests, which start programs (`assert_run_python_script`)",
+                    ),
+                },
+            ],
+            Self::HubModule => &[
+                Row {
+                    name: "alt_diffusion",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "audioldm2",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "blip_diffusion",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "controlnet",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "deepfloyd_if",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "diffusers",
+                    prefix: false,
+                    named: Named::Known("the library that reads the index"),
+                },
+                Row {
+                    name: "kandinsky",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "latent_diffusion",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "ltx",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "onnxruntime",
+                    prefix: false,
+                    named: Named::Known("sessions of ONNX pipelines"),
+                },
+                Row {
+                    name: "paint_by_example",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "peft",
+                    prefix: false,
+                    named: Named::Known("adapters, by the same people"),
+                },
+                Row {
+                    name: "pylate.",
+                    prefix: true,
+                    named: Named::Known("late-interaction models on top of that library"),
+                },
+                Row {
+                    name: "sentence_transformers.",
+                    prefix: true,
+                    named: Named::Known("the library that reads the list"),
+                },
+                Row {
+                    name: "shap_e",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "spectrogram_diffusion",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "stable_audio",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "stable_cascade",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "stable_diffusion",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "stable_diffusion_safe",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "stable_diffusion_xl",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "transformers",
+                    prefix: false,
+                    named: Named::Known("the library that its text encoders come from"),
+                },
+                Row {
+                    name: "unidiffuser",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "versatile_diffusion",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
+                },
+                Row {
+                    name: "wuerstchen",
+                    prefix: false,
+                    named: Named::Known("a folder of `diffusers.pipelines`"),
                 },
             ],
         }
