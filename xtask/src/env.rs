@@ -4,7 +4,8 @@
 //!   `tests/python/requirements.txt`; a stamp of their hash and of the
 //!   interpreter makes a second run instant;
 //! - the two targets that prove the core needs no standard library;
-//! - the other CPythons on this machine, which the oracle asks too.
+//! - the other CPythons on this machine, which the oracle asks too;
+//! - libtorch's archive reader, which the test of archives asks (`libtorch.rs`).
 //!
 //! What it refuses to do: touch the system's packages, unless we are root on a
 //! Debian system or were told to with `--system-packages`; and pass over in
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::{place, shell};
+use crate::{libtorch, place, shell};
 
 /// Targets without a standard library, or without an operating system.
 pub(crate) const BARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabi", "wasm32-unknown-unknown"];
@@ -70,6 +71,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             Ok(()) => println!("rust target: {target}"),
             Err(error) => skips.add(target, &error),
         }
+    }
+    match libtorch::records() {
+        Ok(program) => println!("libtorch's archive reader: {}", program.display()),
+        Err(error) => skips.add("libtorch", &error),
     }
     for (version, python) in pythons() {
         println!("cpython 3.{version}: {}", python.display());

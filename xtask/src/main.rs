@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod env;
 mod inputs;
+mod libtorch;
 mod place;
 mod shell;
 mod spec;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::{env, inputs, place, shell};
+use crate::{env, inputs, libtorch, place, shell};
 
 /// Choices on the command line of `test`.
 #[derive(clap::Args)]
@@ -49,7 +49,9 @@ const STEPS: [(&str, Action); 11] = [
         shell::run(shell::cargo().args(["test", "--workspace", "--doc", "--quiet"]))
     }),
     ("command", |_, _| {
-        shell::run(shell::cargo().args(["build", "--quiet", "--package", "secure-torch-cli"]))
+        shell::run(shell::cargo().args(["build", "--quiet", "--package", "secure-torch-cli"]))?;
+        let listing = ["--package", "secure-torch", "--example", "zip_listing"];
+        shell::run(shell::cargo().args(["build", "--quiet"]).args(listing))
     }),
     ("python lint", python_lint),
     ("python tests", python_tests),
@@ -150,11 +152,18 @@ fn python_lint(arguments: &Arguments, _: &mut env::Skips) -> Result<()> {
     Ok(())
 }
 
-fn python_tests(arguments: &Arguments, _: &mut env::Skips) -> Result<()> {
+fn python_tests(arguments: &Arguments, skips: &mut env::Skips) -> Result<()> {
     let python = env::venv(arguments.system_packages)?;
+    let records = match libtorch::records() {
+        Ok(program) => program.into_os_string(),
+        Err(error) => {
+            skips.add("libtorch", &error);
+            OsString::new()
+        }
+    };
     let mut pytest = shell::command(python);
     pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "tests/python"]);
-    shell::run(pytest.envs(python_environment()?))
+    shell::run(pytest.envs(python_environment()?).env("SECURE_TORCH_RECORDS", records))
 }
 
 /// What the Python tests are told through the environment.
@@ -164,8 +173,19 @@ fn python_environment() -> Result<BTreeMap<&'static str, OsString>> {
         ("SECURE_TORCH_BIN", built_command()?.into_os_string()),
         ("SECURE_TORCH_INPUTS", place::inputs()?.into_os_string()),
         ("SECURE_TORCH_PYTHONS", std::env::join_paths(pythons).context("odd path of a python")?),
+        ("SECURE_TORCH_ZIP_LISTING", zip_listing()?.into_os_string()),
         ("PYTHONDONTWRITEBYTECODE", "1".into()),
     ]))
+}
+
+/// The example that says what the `zip` crate sees.
+fn zip_listing() -> Result<PathBuf> {
+    let name = format!("zip_listing{}", std::env::consts::EXE_SUFFIX);
+    let file = shell::target_folder()?.join("debug/examples").join(name);
+    if !file.is_file() {
+        bail!("the example `zip_listing` was not built");
+    }
+    Ok(file)
 }
 
 /// The `secure-torch` command of the dev profile.

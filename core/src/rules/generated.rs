@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "8c879bd67e5228164dd44d534d1b66fdd3b140fef3474b3a5b38c488aab0a288";
+pub const SHA256: &str = "39bf4eb14c776f0150621b2d87f5e71b0e3463e1935ccc22418a8dac92594444";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

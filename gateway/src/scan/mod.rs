@@ -13,6 +13,7 @@ mod sink;
 mod stream;
 mod tally;
 mod tape;
+mod unpack;
 mod zip;
 
 use std::collections::HashMap;
@@ -180,12 +181,17 @@ impl<'p> Judge<'p> {
             self.tally.find(Rule::ArchiveBomb, context.path, None, "", why);
             return formats;
         }
-        if let Some(archive) = self.open_zip(bytes, context) {
+        let is_tar = tar::is_tar(bytes);
+        if let Some(archive) = self.open_zip(bytes, context)
+            && !(is_tar && tape::holds(bytes, &archive))
+        {
             formats.push(self.zip(&archive, context));
         }
-        if tar::is_tar(bytes) {
+        if is_tar {
             formats.push(self.tar(bytes, context));
         }
+        formats.extend(self.seven_zip(bytes, context));
+        formats.extend(self.packed(bytes, context));
         self.readers(bytes, context, &mut formats);
         // An archive's first bytes decode as a few opcodes too; what counts there is whether
         // they import anything.

@@ -3,11 +3,24 @@
 use secure_torch_core::format::detect::Format;
 use secure_torch_core::format::tar::Archive;
 use secure_torch_core::format::torch_tar::{interleaved, is_layout};
+use secure_torch_core::format::zip;
 use secure_torch_core::pickle::audit::PersistentIds;
 use secure_torch_core::score::Rule;
 
 use super::{Context, Judge, Unknown, is_judged, member_path};
 use crate::text::printable_bytes;
+
+/// Whether a ZIP archive that some reader finds in a tar is one of its members, whole: it is
+/// judged as that member, and those who look for end records alone see nothing else.
+pub(super) fn holds(bytes: &[u8], zip: &zip::Archive<'_>) -> bool {
+    let extent = zip.extent();
+    let mut members =
+        Archive::open(bytes).into_iter().flat_map(|tar| tar.members().map_while(Result::ok));
+    members.any(|member| {
+        let data = member.data_range();
+        data.start <= extent.start && extent.end <= data.end
+    })
+}
 
 impl Judge<'_> {
     /// Judges an archive; the format that it turns out to be.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::ops::Range;
 
 use flate2::bufread::DeflateDecoder;
@@ -15,6 +15,18 @@ use secure_torch_core::score::Rule;
 use super::probe::Names;
 use super::{Context, Judge, Unknown, is_judged, member_path};
 use crate::text::printable_bytes;
+
+/// First bytes of containers that no tensor starts with by chance.
+const CONTAINERS: [&[u8]; 8] = [
+    b"PK\x03\x04",
+    &super::sevenz::SIGNATURE,
+    b"Rar!\x1a\x07",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+    b"\x04\x22\x4d\x18",
+    b"\x1f\x8b\x08",
+    b"BZh9",
+];
 
 impl Judge<'_> {
     /// Judges an archive; the format that it turns out to be.
@@ -95,6 +107,8 @@ impl Judge<'_> {
         let role = layout.map_or(Role::Other, |layout| layout.role(entry.name()));
         let Some(content) = self.content(entry, role, &path) else { return false };
         if role == Role::Storage && !self.is_suspicious(&content) {
+            // Of what fits into the first bytes, all is there to be checked.
+            self.check_crc(entry, &content, &path);
             storages.count += 1;
             storages.bytes = storages.bytes.saturating_add(entry.central.uncompressed_size);
             return false;
@@ -142,28 +156,13 @@ impl Judge<'_> {
     }
 
     fn inflate(&mut self, entry: &Entry<'_>, data: &[u8], path: &str) -> Option<Vec<u8>> {
-        let limits = self.policy.limits.archive;
-        let ratio = (data.len() as u64).saturating_mul(u64::from(limits.ratio));
-        let left = limits.total_bytes.saturating_sub(self.unpacked);
-        let most = limits.member_bytes.min(left).min(ratio.max(limits.ratio_floor_bytes));
-        let mut content = Vec::new();
         let mut decoder = DeflateDecoder::new(data);
-        let read = (&mut decoder).take(most.saturating_add(1)).read_to_end(&mut content);
-        self.tally.examine(data.len() as u64);
-        self.unpacked = self.unpacked.saturating_add(content.len() as u64);
         let offset = Some(entry.header_offset);
-        if content.len() as u64 > most {
-            let why = format!(
-                "unpacking {} bytes gives more than {most}, which is past a limit of size or ratio",
-                data.len()
-            );
-            self.tally.find(Rule::ArchiveBomb, path, offset, "", why);
-            return None;
-        }
-        if let Err(error) = read {
-            let why = format!("the member cannot be unpacked: {error}");
-            self.tally.find(Rule::ArchiveCorrupt, path, offset, "", why);
-            // What comes out before the broken place is what a loader may act on.
+        self.tally.examine(data.len() as u64);
+        let most = self.allowance(data.len());
+        let (content, error) = self.unpack(&mut decoder, most, path, entry.header_offset)?;
+        if let Some(error) = error {
+            self.cannot_unpack(&error, path, entry.header_offset);
         } else if content.len() as u64 != entry.central.uncompressed_size {
             let why = format!(
                 "the member unpacks to {} bytes, and the directory says {}",
@@ -210,10 +209,9 @@ impl Judge<'_> {
 
     /// Whether a storage's first bytes are anything but numbers.
     fn is_suspicious(&mut self, head: &[u8]) -> bool {
-        let container = signature(head).is_some_and(|signature| {
-            signature.native || matches!(signature.id, "zip" | "7z" | "rar" | "xz")
-        });
-        container || self.would_import(head, Names::Numbers)
+        let native = signature(head).is_some_and(|signature| signature.native);
+        let container = CONTAINERS.iter().any(|magic| head.starts_with(magic));
+        native || container || self.would_import(head, Names::Numbers)
     }
 
     fn check_crc(&mut self, entry: &Entry<'_>, content: &[u8], path: &str) {

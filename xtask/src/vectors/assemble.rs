@@ -11,9 +11,11 @@ use anyhow::{Context, Result, bail, ensure};
 use base64::Engine as _;
 
 use super::deflate;
+use super::packed;
 use super::pickle::{self, Operands, number};
 use super::rope::Rope;
 use super::script::{self, Argument, Statement};
+use super::sevenz::SevenZip;
 use super::tar;
 use super::zip::{Fields, Zip};
 
@@ -38,6 +40,7 @@ enum Target {
     Bytes(Rope),
     Zip(Zip),
     Tar(Rope),
+    SevenZip(SevenZip),
 }
 
 impl Target {
@@ -149,6 +152,9 @@ impl Assembler {
             (b"file", Target::Tar(tar)) => {
                 tar::member(call.text(0)?, &self.content(&call)?, &call.fields, tar)
             }
+            (b"file", Target::SevenZip(archive)) => {
+                archive.file(call.text(0)?, &self.content(&call)?, &call.fields)
+            }
             (b"bytes", Target::Tar(tar)) => {
                 tar.append(&self.content(&call)?);
                 Ok(())
@@ -189,6 +195,16 @@ impl Assembler {
             b"field" => self.field(call, rope)?,
             b"gzip" => rope.push(&deflate::gzip(&self.content(call)?.flatten())),
             b"zlib" => rope.push(&deflate::zlib(&self.content(call)?.flatten())),
+            b"bzip2" | b"xz" | b"lzma" | b"zstd" | b"lz4" => {
+                rope.push(&packed::stream(head, &self.content(call)?.flatten(), &call.fields)?);
+            }
+            b"sevenzip" => {
+                let mut inner = Target::SevenZip(SevenZip::default());
+                self.body(call, &mut inner)?;
+                if let Target::SevenZip(archive) = inner {
+                    rope.push(&archive.finish(&call.fields)?);
+                }
+            }
             b"latin1" => {
                 let text: String =
                     self.content(call)?.flatten().into_iter().map(char::from).collect();
@@ -206,6 +222,10 @@ impl Assembler {
                 let mut content = self.content(call)?.flatten();
                 content.truncate(content.len().saturating_sub(usize::try_from(integer(0)?)?));
                 rope.push(&content);
+            }
+            b"drop" => {
+                let content = self.content(call)?.flatten();
+                rope.push(content.get(usize::try_from(integer(0)?)?..).unwrap_or_default());
             }
             b"patch" => {
                 let mut content = self.content(call)?.flatten();

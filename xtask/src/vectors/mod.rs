@@ -6,9 +6,12 @@
 
 mod assemble;
 mod deflate;
+mod lzma;
+mod packed;
 mod pickle;
 mod rope;
 mod script;
+mod sevenz;
 mod source;
 mod tar;
 mod zip;

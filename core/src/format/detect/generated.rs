@@ -153,7 +153,7 @@ impl Format {
 }
 
 /// Every signature that is recognised, in the order in which they are tried.
-pub static SIGNATURES: [Signature; 30] = [
+pub static SIGNATURES: [Signature; 17] = [
     Signature {
         id: "elf",
         title: "an ELF program or library",
@@ -197,35 +197,12 @@ pub static SIGNATURES: [Signature; 30] = [
         magic: b"MZ",
     },
     Signature {
-        id: "7z",
-        title: "a 7z archive",
-        native: false,
-        start: 0,
-        magic: b"7z\xbc\xaf\'\x1c",
-    },
-    Signature {
         id: "rar",
         title: "a RAR archive",
         native: false,
         start: 0,
         magic: b"Rar!\x1a\x07",
     },
-    Signature { id: "xz", title: "an xz stream", native: false, start: 0, magic: b"\xfd7zXZ\x00" },
-    Signature { id: "gzip", title: "a gzip stream", native: false, start: 0, magic: b"\x1f\x8b" },
-    Signature { id: "bzip2", title: "a bzip2 stream", native: false, start: 0, magic: b"BZh" },
-    Signature {
-        id: "zstd",
-        title: "a Zstandard stream",
-        native: false,
-        start: 0,
-        magic: b"(\xb5/\xfd",
-    },
-    Signature { id: "lz4", title: "an LZ4 stream", native: false, start: 0, magic: b"\x04\"M\x18" },
-    Signature { id: "lzma", title: "an LZMA stream", native: false, start: 0, magic: b"]\x00\x00" },
-    Signature { id: "zlib", title: "a zlib stream", native: false, start: 0, magic: b"x\x01" },
-    Signature { id: "zlib", title: "a zlib stream", native: false, start: 0, magic: b"x^" },
-    Signature { id: "zlib", title: "a zlib stream", native: false, start: 0, magic: b"x\x9c" },
-    Signature { id: "zlib", title: "a zlib stream", native: false, start: 0, magic: b"x\xda" },
     Signature {
         id: "hdf5",
         title: "an HDF5 file",
@@ -251,8 +228,6 @@ pub static SIGNATURES: [Signature; 30] = [
     },
     Signature { id: "gif", title: "a GIF image", native: false, start: 0, magic: b"GIF8" },
     Signature { id: "pdf", title: "a PDF document", native: false, start: 0, magic: b"%PDF-" },
-    Signature { id: "zip", title: "a ZIP archive", native: false, start: 0, magic: b"PK\x03\x04" },
-    Signature { id: "zip", title: "a ZIP archive", native: false, start: 0, magic: b"PK\x05\x06" },
     Signature {
         id: "tflite",
         title: "a TensorFlow Lite model",

@@ -122,7 +122,7 @@ mod tests {
     fn signatures_are_found_at_their_place() {
         let id = |bytes| signature(bytes).map(|signature| signature.id);
         assert_eq!(id(b"\x7fELF\x02"), Some("elf"));
-        assert_eq!(id(b"\x1f\x8b\x08"), Some("gzip"));
+        assert_eq!(id(b"Rar!\x1a\x07\x01"), Some("rar"));
         assert_eq!(id(b"\x18\0\0\0\0\0\0\0{\"a\":{}}"), Some("safetensors"));
         assert_eq!(id(b"MZ but no program"), None);
         let mut program = [0; 0x50];

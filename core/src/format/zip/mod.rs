@@ -37,6 +37,11 @@ use bytes::{length, signed};
 use end::{END_LENGTH, End, Zip64};
 use header::CENTRAL;
 
+/// What is wrong with a member's path, in an archive of whatever format.
+pub fn path_anomalies(name: &[u8]) -> impl Iterator<Item = AnomalyKind> + use<> {
+    name::path_faults(name).map(AnomalyKind::from)
+}
+
 /// Compression method 0: the data is the content.
 pub const METHOD_STORED: u16 = 0;
 /// Compression method 8: raw deflate.
@@ -202,6 +207,14 @@ impl<'a> Archive<'a> {
             .saturating_add(END_LENGTH)
             .saturating_add(u64::from(self.end.comment_length));
         length(self.bytes).saturating_sub(stop)
+    }
+
+    /// Where the archive lies: from its first local header, or its directory, to the end of
+    /// its comment.
+    pub fn extent(&self) -> Range<u64> {
+        let headers = self.entries().map_while(Result::ok).map(|entry| entry.header_offset);
+        let start = headers.fold(self.directory_start, u64::min);
+        start..length(self.bytes).saturating_sub(self.trailing_length())
     }
 
     /// Whether a ZIP64 record describes the archive. PyTorch always writes one.
