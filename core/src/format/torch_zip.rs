@@ -16,7 +16,8 @@ pub struct Layout<'a> {
     pub root: &'a [u8],
     /// Whether `constants.pkl` is there, which makes `torch.load` take it for TorchScript.
     pub torchscript: bool,
-    /// Whether `code/` holds anything.
+    /// Whether `code/` holds anything, or `bytecode.pkl` is there, which is the same code for the
+    /// mobile interpreter.
     pub code: bool,
     /// Whether every loader takes the archive for TorchScript and finds its code, so that names
     /// under `__torch__` are the archive's own.
@@ -81,6 +82,7 @@ pub fn layout<'a>(archive: &Archive<'a>) -> Option<Layout<'a>> {
         exact_constants |= inside == b"constants.pkl";
         exact_code |= inside.starts_with(b"code/") && !entry.is_folder();
         found.code |= is_below(inside, b"code/") && !entry.is_folder();
+        found.code |= inside.eq_ignore_ascii_case(b"bytecode.pkl");
     }
     found.own_names = exact_constants && exact_code;
     any.then_some(found)
@@ -117,6 +119,21 @@ impl Layout<'_> {
             return Role::Code;
         }
         if self.storage_key(name).is_some() { Role::Storage } else { Role::Other }
+    }
+
+    /// Whether a member is source that TorchScript compiles: it looks for
+    /// `code/<module>.py` (`torch/csrc/jit/serialization/import_source.cpp`).
+    #[must_use]
+    pub fn is_script(&self, name: &[u8]) -> bool {
+        self.torchscript
+            && self.role(name) == Role::Code
+            && name.last_chunk().is_some_and(|end: &[u8; 3]| end.eq_ignore_ascii_case(b".py"))
+    }
+
+    /// Whether a member is `bytecode.pkl`, which the mobile interpreter runs.
+    #[must_use]
+    pub fn is_bytecode(&self, name: &[u8]) -> bool {
+        relative(self.root, name).is_some_and(|inside| inside.eq_ignore_ascii_case(b"bytecode.pkl"))
     }
 
     /// Whether a member is `data.pkl`, the pickle of the saved object.

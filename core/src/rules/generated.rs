@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "39bf4eb14c776f0150621b2d87f5e71b0e3463e1935ccc22418a8dac92594444";
+pub const SHA256: &str = "48175c6f5f0b53f3fed2cfb48d60817a478f3015745a6678b44c18764d921593";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

@@ -153,6 +153,13 @@ pub fn dangerous(module: &str, name: &str) -> Option<&'static Family> {
     reach(module, name).or_else(|| walk(module, name))
 }
 
+/// The family that claims a path by its own name, for programs: there `vllm.openai` is a module of
+/// that package, where in a pickle such a name is a walk into another.
+#[must_use]
+pub fn claimed(module: &str, name: &str) -> Option<&'static Family> {
+    reach(module, name)
+}
+
 /// Looks for a global below `module` along `name`, splitting the joined path at every dot of
 /// the name: `numpy` and `f2py.crackfortran.myeval` is `numpy.f2py.crackfortran` and `myeval`.
 /// An exact name speaks before its module, a module before its package.

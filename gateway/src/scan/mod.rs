@@ -7,6 +7,7 @@
 mod legacy;
 mod packed;
 mod probe;
+mod program;
 mod read;
 mod sevenz;
 mod sink;
@@ -14,6 +15,7 @@ mod stream;
 mod tally;
 mod tape;
 mod unpack;
+mod view;
 mod zip;
 
 use std::collections::HashMap;
@@ -88,10 +90,25 @@ struct Context<'c> {
     ids: PersistentIds,
     /// Whether `__torch__` names are the archive's own.
     torchscript: bool,
+    /// Whether a TorchScript loader reads the part as source.
+    script: Script,
+    /// Modules of the archive that the part lies in.
+    own: &'c [&'c str],
     /// Whether joblib may read the part's pickles.
     joblib: bool,
     /// What an unknown part means.
     unknown: Unknown,
+}
+
+/// Whether a member is source of TorchScript.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Script {
+    /// No.
+    No,
+    /// It lies where TorchScript looks, in an archive that others may read too.
+    Also,
+    /// It is nothing else.
+    Only,
 }
 
 /// What it means when no reader accepts a part.
@@ -114,6 +131,8 @@ impl<'c> Context<'c> {
             nesting: 0,
             ids: PersistentIds::None,
             torchscript: false,
+            script: Script::No,
+            own: &[],
             joblib: true,
             unknown: Unknown::Blocks,
         }
@@ -221,8 +240,10 @@ impl<'p> Judge<'p> {
                 format!("loaders of {} would each accept these bytes", names.join(" and of "));
             self.tally.find(Rule::FormatPolyglot, context.path, None, "", why);
         }
+        // Who imports a member does not ask whether it is something else as well.
+        let program = self.program(bytes, context);
         if formats.is_empty() {
-            formats.push(self.unread(bytes, context));
+            formats.push(program.unwrap_or_else(|| self.unread(bytes, context)));
         }
         for &format in &formats {
             if format.contradicts(context.name) {
@@ -245,10 +266,6 @@ impl<'p> Judge<'p> {
         };
         self.tally
             .examine((bytes.len() as u64).min(u64::from(self.policy.limits.archive.sniff_bytes)));
-        if is_program(context.name) && context.depth > 0 {
-            let why = "the archive carries a program that its loader may run";
-            self.tally.find(Rule::TorchscriptCode, context.path, None, context.name, why);
-        }
         let blocks = context.unknown == Unknown::Blocks;
         match format {
             Format::Recognised(signature) if signature.native => {
@@ -304,15 +321,10 @@ impl<'p> Judge<'p> {
 
 /// Whether a reader accepted the part, whatever it then found.
 const fn is_judged(format: Format) -> bool {
-    !matches!(format, Format::Text | Format::Unknown | Format::Weights | Format::Recognised(_))
-}
-
-/// Whether a member of this name is a program: Python that a package or a handler brings along.
-fn is_program(name: &str) -> bool {
-    [".py", ".sh", ".js", ".bat", ".ps1"].iter().any(|ending| {
-        name.len() > ending.len()
-            && name.as_bytes()[name.len() - ending.len()..].eq_ignore_ascii_case(ending.as_bytes())
-    })
+    !matches!(
+        format,
+        Format::Text | Format::Python | Format::Unknown | Format::Weights | Format::Recognised(_)
+    )
 }
 
 /// Endings of files that are handed to `pickle.load` and its kin. Text of any other name takes a

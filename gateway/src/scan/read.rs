@@ -4,7 +4,7 @@ use secure_torch_core::format::READERS;
 use secure_torch_core::format::detect::{Format, promises};
 use secure_torch_core::format::event::{Anomaly, Event, External, Reader};
 
-use super::{Context, Judge, Unknown, member_path};
+use super::{Context, Judge, Script, Unknown, member_path};
 use crate::text::printable_bytes;
 
 /// How much of a subject is looked at: a report keeps less.
@@ -53,7 +53,7 @@ impl Judge<'_> {
         (reader.read)(bytes, limits, &mut |event| self.event(reader.format, event, context));
     }
 
-    fn event(&mut self, format: Format, event: Event<'_>, context: &Context<'_>) {
+    pub(super) fn event(&mut self, format: Format, event: Event<'_>, context: &Context<'_>) {
         match event {
             Event::Anomaly(Anomaly { rule, message, offset, subject, .. }) => {
                 let subject = printable_bytes(&subject[..subject.len().min(SUBJECT)]);
@@ -67,6 +67,8 @@ impl Judge<'_> {
                     name: &name,
                     depth: context.depth + 1,
                     unknown: Unknown::Passes,
+                    script: Script::No,
+                    own: &[],
                     ..*context
                 };
                 self.part(bytes, &inner);

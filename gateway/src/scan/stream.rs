@@ -11,7 +11,7 @@ use secure_torch_core::score::Rule;
 
 use super::probe::Names;
 use super::sink::{Place, Seen, StreamSink, View};
-use super::{Context, Judge, Unknown, is_judged};
+use super::{Context, Judge, Script, Unknown, is_judged};
 use crate::trace::Stream;
 
 impl Judge<'_> {
@@ -94,10 +94,11 @@ impl Judge<'_> {
         }
     }
 
-    fn options(&self, context: &Context<'_>) -> Options<'static> {
+    fn options<'c>(&self, context: &Context<'c>) -> Options<'c> {
         Options {
             persistent_ids: context.ids,
             torchscript: context.torchscript,
+            own: context.own,
             joblib: false,
             keep_memo: false,
             nested: true,
@@ -226,6 +227,7 @@ impl Judge<'_> {
                 nesting: context.nesting + 1,
                 ids: PersistentIds::None,
                 unknown: Unknown::Passes,
+                script: Script::No,
                 ..*context
             };
             let formats = self.part(data, &inner);

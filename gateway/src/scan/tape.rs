@@ -7,7 +7,7 @@ use secure_torch_core::format::zip;
 use secure_torch_core::pickle::audit::PersistentIds;
 use secure_torch_core::score::Rule;
 
-use super::{Context, Judge, Unknown, is_judged, member_path};
+use super::{Context, Judge, Script, Unknown, is_judged, member_path};
 use crate::text::printable_bytes;
 
 /// Whether a ZIP archive that some reader finds in a tar is one of its members, whole: it is
@@ -70,6 +70,8 @@ impl Judge<'_> {
                 depth: context.depth + 1,
                 ids: if torch { PersistentIds::Tensors } else { PersistentIds::None },
                 unknown: Unknown::Blocks,
+                script: Script::No,
+                own: &[],
                 ..*context
             };
             match interleaved(name).filter(|_| torch) {

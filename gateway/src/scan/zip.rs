@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use flate2::bufread::DeflateDecoder;
 use secure_torch_core::format::detect::{Format, signature};
-use secure_torch_core::format::torch_zip::{Layout, Role, layout};
+use secure_torch_core::format::torch_zip::{Layout, Role};
 use secure_torch_core::format::zip::{Archive, Entry, METHOD_DEFLATED, METHOD_STORED};
-use secure_torch_core::pickle::audit::PersistentIds;
 use secure_torch_core::score::Rule;
 
 use super::probe::Names;
+use super::view::View;
 use super::{Context, Judge, Unknown, is_judged, member_path};
 use crate::text::printable_bytes;
 
@@ -39,14 +39,17 @@ impl Judge<'_> {
             self.tally.find(Rule::ArchiveBomb, context.path, Some(directory.start), "", why);
             return Format::Zip;
         }
+        let view = self.view_of(archive, context);
+        let layout = view.layout;
+        let own: Vec<&str> = view.own.iter().map(String::as_str).collect();
+        let context = &Context { own: &own, ..*context };
         let tally = &mut self.tally;
         archive.audit_alloc(&mut |anomaly| {
             let name = printable_bytes(anomaly.name);
             let rule = anomaly.kind.rule();
             tally.find(rule, context.path, Some(anomaly.offset), &name, anomaly.kind.message());
         });
-        let layout = layout(archive);
-        if layout.is_some() {
+        if layout.is_some() || view.is_torch() {
             archive.audit_root(&mut |anomaly| {
                 let name = printable_bytes(anomaly.name);
                 let rule = anomaly.kind.rule();
@@ -65,7 +68,7 @@ impl Judge<'_> {
             // Entries that share bytes are an anomaly; judging the bytes again would double the
             // work with each level of such archives in one another.
             if entry.data_range().is_ok_and(|range| places.insert(range)) {
-                judged |= self.member(&entry, layout.as_ref(), context, &mut storages);
+                judged |= self.member(&entry, &view, context, &mut storages);
             }
         }
         if layout.is_none() && !judged {
@@ -85,7 +88,7 @@ impl Judge<'_> {
         match layout {
             Some(Layout { torchscript: true, .. }) => Format::TorchScript,
             Some(_) => Format::PytorchZip,
-            None => Format::Zip,
+            None => view.kind.unwrap_or(Format::Zip),
         }
     }
 
@@ -93,7 +96,7 @@ impl Judge<'_> {
     fn member(
         &mut self,
         entry: &Entry<'_>,
-        layout: Option<&Layout<'_>>,
+        view: &View<'_>,
         context: &Context<'_>,
         storages: &mut Storages,
     ) -> bool {
@@ -104,7 +107,7 @@ impl Judge<'_> {
         }
         let name = printable_bytes(entry.name());
         let path = member_path(context.path, &name);
-        let role = layout.map_or(Role::Other, |layout| layout.role(entry.name()));
+        let role = view.role(entry.name());
         let Some(content) = self.content(entry, role, &path) else { return false };
         if role == Role::Storage && !self.is_suspicious(&content) {
             // Of what fits into the first bytes, all is there to be checked.
@@ -121,18 +124,25 @@ impl Judge<'_> {
         if !matches!(role, Role::Storage) || entry.is_stored() {
             self.check_crc(entry, &content, &path);
         }
+        let passes = view.layout.is_some() || view.is_torch();
         let inner = Context {
             path: &path,
             name: &name,
             depth: context.depth + 1,
-            ids: if layout.is_some() { PersistentIds::Storages } else { PersistentIds::None },
-            torchscript: layout.is_some_and(|layout| layout.own_names),
-            unknown: if layout.is_some() { Unknown::Passes } else { Unknown::Blocks },
+            ids: view.ids(),
+            torchscript: view.layout.is_some_and(|layout| layout.own_names),
+            script: view.script(entry.name()),
+            unknown: if passes { Unknown::Passes } else { Unknown::Blocks },
             ..*context
         };
+        let model = self.records_of_kind(entry, view, &content, &inner);
         self.records.clear();
-        let judged = self.part(&content, &inner).iter().any(|&format| is_judged(format));
-        if layout.is_some_and(|layout| !layout.torchscript && layout.is_object(entry.name())) {
+        let formats = self.part(&content, &inner);
+        // The program of an archive that is made to carry one is judged as such.
+        let program = view.kind.is_some() && formats.contains(&Format::Python);
+        let judged = model || program || formats.iter().any(|&format| is_judged(format));
+        let object = |layout: Layout<'_>| !layout.torchscript && layout.is_object(entry.name());
+        if view.layout.is_some_and(object) {
             storages.asked = std::mem::take(&mut self.records);
             storages.asked_by = path;
         }
@@ -140,7 +150,12 @@ impl Judge<'_> {
     }
 
     /// A member's content, unpacked; of a stored storage only the first bytes.
-    fn content<'a>(&mut self, entry: &Entry<'a>, role: Role, path: &str) -> Option<Cow<'a, [u8]>> {
+    pub(super) fn content<'a>(
+        &mut self,
+        entry: &Entry<'a>,
+        role: Role,
+        path: &str,
+    ) -> Option<Cow<'a, [u8]>> {
         // A broken header is an anomaly that the directory's audit has reported.
         let data = entry.data().ok()?;
         match entry.central.method {

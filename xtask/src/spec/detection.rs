@@ -64,7 +64,7 @@ struct Promise {
 }
 
 /// The signatures whose `check` there is code for (`detect::signature`).
-const CHECKED: [&str; 1] = ["pe"];
+const CHECKED: [&str; 5] = ["elf", "java-class", "mach-o", "mach-o-fat", "pe"];
 
 impl Table {
     pub(super) fn validate(&self, root: &std::path::Path) -> Result<()> {

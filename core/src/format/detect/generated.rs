@@ -18,7 +18,7 @@ pub enum Format {
     Pickle,
     /// `joblib`: a pickle with array bytes between its opcodes.
     Joblib,
-    /// `zip`: any other ZIP: `.npz`, `.mar`, `.keras`, a download.
+    /// `zip`: any other ZIP: a download, a folder of models.
     Zip,
     /// `tar`: any other tar.
     Tar,
@@ -153,7 +153,7 @@ impl Format {
 }
 
 /// Every signature that is recognised, in the order in which they are tried.
-pub static SIGNATURES: [Signature; 17] = [
+pub static SIGNATURES: [Signature; 24] = [
     Signature {
         id: "elf",
         title: "an ELF program or library",
@@ -189,6 +189,49 @@ pub static SIGNATURES: [Signature; 17] = [
         start: 0,
         magic: b"\xcf\xfa\xed\xfe",
     },
+    Signature {
+        id: "mach-o-fat",
+        title: "a universal Mach-O program or library",
+        native: true,
+        start: 0,
+        magic: b"\xca\xfe\xba\xbe",
+    },
+    Signature {
+        id: "mach-o-fat",
+        title: "a universal Mach-O program or library",
+        native: true,
+        start: 0,
+        magic: b"\xca\xfe\xba\xbf",
+    },
+    Signature {
+        id: "mach-o-fat",
+        title: "a universal Mach-O program or library",
+        native: true,
+        start: 0,
+        magic: b"\xbe\xba\xfe\xca",
+    },
+    Signature {
+        id: "mach-o-fat",
+        title: "a universal Mach-O program or library",
+        native: true,
+        start: 0,
+        magic: b"\xbf\xba\xfe\xca",
+    },
+    Signature {
+        id: "java-class",
+        title: "a Java class",
+        native: false,
+        start: 0,
+        magic: b"\xca\xfe\xba\xbe",
+    },
+    Signature {
+        id: "wasm",
+        title: "a WebAssembly module",
+        native: false,
+        start: 0,
+        magic: b"\x00asm\x01\x00\x00\x00",
+    },
+    Signature { id: "dex", title: "Android bytecode", native: false, start: 0, magic: b"dex\n0" },
     Signature {
         id: "pe",
         title: "a Windows program or library",

@@ -60,10 +60,25 @@ pub struct Signature {
 pub fn signature(bytes: &[u8]) -> Option<Signature> {
     let carried = |signature: &&Signature| {
         let rest = bytes.get(signature.start..);
-        rest.is_some_and(|rest| rest.starts_with(signature.magic))
-            && (signature.id != "pe" || is_portable_executable(bytes))
+        rest.is_some_and(|rest| rest.starts_with(signature.magic)) && is_whole(signature.id, bytes)
     };
     SIGNATURES.iter().find(carried).copied()
+}
+
+/// Whether what follows a magic is what the format's loaders want there: four bytes of a tensor
+/// may be any magic.
+fn is_whole(id: &str, bytes: &[u8]) -> bool {
+    match id {
+        // `EI_CLASS`, `EI_DATA`, `EI_VERSION` (System V ABI, "ELF Identification").
+        "elf" => matches!(bytes.get(4..7), Some([1 | 2, 1 | 2, 1])),
+        // `filetype` of `mach_header` (mach-o/loader.h), in either byte order.
+        "mach-o" => matches!(bytes.get(12..16), Some([0, 0, 0, 1..=12] | [1..=12, 0, 0, 0])),
+        // `nfat_arch` (mach-o/fat.h) stands where a Java class has its version, from 45 on.
+        "mach-o-fat" => matches!(bytes.get(4..8), Some([0, 0, 0, 1..=44] | [1..=44, 0, 0, 0])),
+        "java-class" => matches!(bytes.get(6..8), Some([0, 45..=99])),
+        "pe" => is_portable_executable(bytes),
+        _ => true,
+    }
 }
 
 /// At the offset that the DOS header names, `PE\0\0` (Microsoft's PE format, "MS-DOS Stub").
@@ -121,8 +136,17 @@ mod tests {
     #[test]
     fn signatures_are_found_at_their_place() {
         let id = |bytes| signature(bytes).map(|signature| signature.id);
-        assert_eq!(id(b"\x7fELF\x02"), Some("elf"));
         assert_eq!(id(b"Rar!\x1a\x07\x01"), Some("rar"));
+        assert_eq!(id(b"\x7fELF\x02\x01\x01"), Some("elf"));
+        assert_eq!(id(b"\x7fELF\x02"), None);
+        assert_eq!(id(b"\x7fELF\0\0\x01\0"), None);
+        let mach = b"\xcf\xfa\xed\xfe\x07\0\0\x01\x03\0\0\0\x06\0\0\0";
+        assert_eq!(id(mach), Some("mach-o"));
+        assert_eq!(id(&mach[..12]), None);
+        assert_eq!(id(b"\xca\xfe\xba\xbe\0\0\0\x02"), Some("mach-o-fat"));
+        assert_eq!(id(b"\xca\xfe\xba\xbe\0\0\0\x34"), Some("java-class"));
+        assert_eq!(id(b"\xca\xfe\xba\xbe\x12\x34\x56\x78"), None);
+        assert_eq!(id(b"\0asm\x01\0\0\0"), Some("wasm"));
         assert_eq!(id(b"\x18\0\0\0\0\0\0\0{\"a\":{}}"), Some("safetensors"));
         assert_eq!(id(b"MZ but no program"), None);
         let mut program = [0; 0x50];
@@ -135,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_signature_is_found() {
-        for row in SIGNATURES.iter().filter(|row| row.id != "pe") {
+        for row in SIGNATURES.iter().filter(|row| is_whole(row.id, row.magic)) {
             let mut bytes = vec![0; row.start];
             bytes.extend_from_slice(row.magic);
             assert_eq!(signature(&bytes).map(|found| found.id), Some(row.id));

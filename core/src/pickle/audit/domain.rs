@@ -8,6 +8,7 @@ use super::joblib::{RawArray, Wrapper, fields};
 use super::sink::{Detail, Finding, ImportSeen, Literal, Sink};
 use super::tensor::Dimensions;
 use super::value::{Container, Import, Item, NO_IMPORT, Tuple, Value, Weight};
+use crate::format::torchscript::is_own_module;
 use crate::limits::PICKLE_NAME_BYTES;
 use crate::pickle::decode::{Arg, Instruction};
 use crate::pickle::kind::{Kind, KindSet, Shape};
@@ -21,6 +22,12 @@ use crate::score::Rule;
 /// A class of a TorchScript archive's own code: nothing is imported for it.
 static SCRIPT_CLASS: AllowedGlobal =
     unrestricted(Kind::Class, "the archive's own code defines it; the unpickler imports nothing");
+
+/// Something of a module that lies in the archive.
+static PACKAGE_GLOBAL: AllowedGlobal = unrestricted(
+    Kind::Class,
+    "a module of the archive's own defines it, and is judged as a program",
+);
 
 /// A global that the caller's policy allows.
 static POLICY_GLOBAL: AllowedGlobal = unrestricted(Kind::Class, "the policy allows it");
@@ -179,8 +186,11 @@ where
     fn import(&mut self, at: &Instruction<'_>, module: &str, name: &str) -> Value {
         let mut judgement = judge(module, name, self.protocol < 3);
         if judgement.class == Class::Unknown {
-            if self.options.torchscript && is_script_class(module) {
+            if self.options.torchscript && is_own_module(module) {
                 judgement.class = Class::Allowed(&SCRIPT_CLASS);
+                judgement.dotted = false;
+            } else if self.options.own.binary_search(&module).is_ok() {
+                judgement.class = Class::Allowed(&PACKAGE_GLOBAL);
                 judgement.dotted = false;
             } else if self.options.allows(module, name) {
                 judgement.class = Class::Allowed(&POLICY_GLOBAL);
@@ -266,12 +276,6 @@ where
             self.sink.literal(Literal { offset, data, latin1, loaded: false });
         }
     }
-}
-
-/// Whether a module is one of TorchScript's own: `torch/csrc/jit/serialization/unpickler.cpp`
-/// resolves names under `__torch__` in the archive's `code/` and imports nothing.
-fn is_script_class(module: &str) -> bool {
-    module == "__torch__" || module.starts_with("__torch__.")
 }
 
 impl<'a, S, I, C> Domain<'a> for AuditDomain<'a, '_, S, I, C>

@@ -42,6 +42,10 @@ pub struct Options<'o> {
     pub persistent_ids: PersistentIds,
     /// The stream lies in a TorchScript archive: `__torch__` names are the archive's own.
     pub torchscript: bool,
+    /// Modules whose code lies in the archive, where its own unpickler looks first (torch.package),
+    /// in byte order.
+    /// What they do is for whoever judges that code; a dangerous name stays so.
+    pub own: &'o [&'o str],
     /// Read on as joblib's unpickler does, which takes arrays from between the opcodes.
     pub joblib: bool,
     /// Read on behind `STOP` as an `Unpickler` object does that loads several pickles: the stack
@@ -68,6 +72,8 @@ pub enum PersistentIds {
     LegacyStorages,
     /// The number of a tensor, alone or in a tuple: PyTorch's tar layout.
     Tensors,
+    /// `('storage', class, number, location, size)`: a torch.package archive.
+    Package,
 }
 
 impl Options<'_> {

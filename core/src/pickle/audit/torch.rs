@@ -28,6 +28,7 @@ where
         const CLASS: KindSet = KindSet(Kind::Class.set().0 | Kind::Unknown.set().0);
         const MODULE: [KindSet; 4] = [Kind::Text.set(), CLASS, Kind::Text.set(), Kind::Text.set()];
         const STORAGE: [Kind; 5] = [Kind::Text, Kind::Class, Kind::Text, Kind::Text, Kind::Int];
+        const NUMBERED: [Kind; 5] = [Kind::Text, Kind::Class, Kind::Int, Kind::Text, Kind::Int];
         let ids = self.options.persistent_ids;
         match (ids, id) {
             (PersistentIds::None, _) => None,
@@ -37,6 +38,11 @@ where
             }
             (_, Some(Value::Tuple(tuple)))
                 if matches!(tuple.arity, 5 | 6) && tuple.kinds.starts_with(&STORAGE) =>
+            {
+                Some(Value::Storage { elements: self.tell_storage(at, tuple) })
+            }
+            (PersistentIds::Package, Some(Value::Tuple(tuple)))
+                if tuple.arity == 5 && tuple.kinds.starts_with(&NUMBERED) =>
             {
                 Some(Value::Storage { elements: self.tell_storage(at, tuple) })
             }

@@ -78,10 +78,124 @@ impl System {
         match self {
             Self::Torchscript => &[
                 Row {
+                    name: "__torch__.torch.classes._nnapi.",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: packed weights, streams, profiles"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.c10d.",
+                    prefix: true,
+                    named: Named::Dangerous("a group of processes that exchange tensors"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.cuda.",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: packed weights, streams, profiles"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.dist_c10d.",
+                    prefix: true,
+                    named: Named::Dangerous("a group of processes that exchange tensors"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.dist_rpc.",
+                    prefix: true,
+                    named: Named::Dangerous("a process on another machine"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.metal.",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: packed weights, streams, profiles"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.mkldnn.",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: packed weights, streams, profiles"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.profiling.",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: packed weights, streams, profiles"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.quantized.",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: packed weights, streams, profiles"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.rnn.",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: packed weights, streams, profiles"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.sparse.",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: packed weights, streams, profiles"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.torchaudio.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "reads and writes media files, devices and addresses (torchaudio)",
+                    ),
+                },
+                Row {
+                    name: "__torch__.torch.classes.torchvision.",
+                    prefix: true,
+                    named: Named::Dangerous("reads video files and addresses (torchvision)"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.vulkan.",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: packed weights, streams, profiles"),
+                },
+                Row {
+                    name: "__torch__.torch.classes.xnnpack.",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: packed weights, streams, profiles"),
+                },
+                Row {
+                    name: "_c10d_functional::",
+                    prefix: true,
+                    named: Named::Dangerous("exchanges tensors with other machines"),
+                },
+                Row {
+                    name: "_c10d_functional_autograd::",
+                    prefix: true,
+                    named: Named::Dangerous("exchanges tensors with other machines"),
+                },
+                Row {
+                    name: "_dtensor::",
+                    prefix: true,
+                    named: Named::Dangerous("exchanges tensors with other machines"),
+                },
+                Row {
+                    name: "_quantized::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "_test::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "aten::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
                     name: "aten::from_file",
                     prefix: false,
                     named: Named::Dangerous(
                         "maps a file of the machine into a tensor, for reading or writing (`torch.from_file`)",
+                    ),
+                },
+                Row {
+                    name: "aten::get_gradients",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "reads gradients that other machines have sent (`register_distributed_ops.cpp`)",
                     ),
                 },
                 Row {
@@ -90,6 +204,241 @@ impl System {
                     named: Named::Dangerous(
                         "writes a file of any name (`torch.save` in TorchScript)",
                     ),
+                },
+                Row {
+                    name: "aten::to_here",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "fetches a value from another machine (`register_distributed_ops.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "c10d::",
+                    prefix: true,
+                    named: Named::Dangerous("exchanges tensors with other machines"),
+                },
+                Row {
+                    name: "c10d_functional::",
+                    prefix: true,
+                    named: Named::Dangerous("exchanges tensors with other machines"),
+                },
+                Row {
+                    name: "cuda::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "debugprims::",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "reads tensors from a store of files (`torch/_prims/debug_prims.py`)",
+                    ),
+                },
+                Row {
+                    name: "higher_order::",
+                    prefix: true,
+                    named: Named::Known(
+                        "PyTorch's own: operators that take other graphs of the same file",
+                    ),
+                },
+                Row {
+                    name: "image::",
+                    prefix: true,
+                    named: Named::Known("torchvision's images, decoded from and encoded to memory"),
+                },
+                Row {
+                    name: "image::read_file",
+                    prefix: false,
+                    named: Named::Dangerous("reads a file of any name (torchvision)"),
+                },
+                Row {
+                    name: "image::write_file",
+                    prefix: false,
+                    named: Named::Dangerous("writes a file of any name (torchvision)"),
+                },
+                Row {
+                    name: "inductor::_alloc_from_pool",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "lays a tensor over memory without a check of its size (`torch/csrc/inductor/inductor_ops.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "inductor::_reinterpret_tensor",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "lays a tensor over memory without a check of its size (`torch/csrc/inductor/inductor_ops.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "inductor::resize_storage_bytes_",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "changes the size of memory under a tensor (`torch/csrc/inductor/resize_storage_bytes.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "metal::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "metal_prepacked::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "mkl::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "mkldnn::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "mkldnn_prepacked::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "onednn::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "onnx::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "prepacked::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "prim::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "prim::IgnoredPythonOp",
+                    prefix: false,
+                    named: Named::Dangerous("calls a Python function of the process"),
+                },
+                Row {
+                    name: "prim::PythonOp",
+                    prefix: false,
+                    named: Named::Dangerous("calls a Python function of the process"),
+                },
+                Row {
+                    name: "prim::rpc_async",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a function on another machine (`register_distributed_ops.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "prim::rpc_remote",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a function on another machine (`register_distributed_ops.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "prim::rpc_sync",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "calls a function on another machine (`register_distributed_ops.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "prims::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "profiler::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "quantization::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "quantized::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "quantized_decomposed::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "rngprims::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "sparse::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "static_runtime::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "symm_mem::",
+                    prefix: true,
+                    named: Named::Dangerous("reads and writes the memory of other processes"),
+                },
+                Row {
+                    name: "tensorexpr::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "torchaudio::",
+                    prefix: true,
+                    named: Named::Known("torchaudio's arithmetic on waveforms"),
+                },
+                Row {
+                    name: "torchaudio::ffmpeg_",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "reads and writes media files, devices and addresses (torchaudio)",
+                    ),
+                },
+                Row {
+                    name: "torchaudio::sox_io_",
+                    prefix: true,
+                    named: Named::Dangerous("reads and writes audio files (torchaudio)"),
+                },
+                Row {
+                    name: "torchvision::",
+                    prefix: true,
+                    named: Named::Known("torchvision's arithmetic on boxes and regions"),
+                },
+                Row {
+                    name: "video_reader::",
+                    prefix: true,
+                    named: Named::Dangerous("reads video files and addresses (torchvision)"),
+                },
+                Row {
+                    name: "vulkan::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
+                },
+                Row {
+                    name: "vulkan_prepacked::",
+                    prefix: true,
+                    named: Named::Known("PyTorch's own: arithmetic on tensors, lists and text"),
                 },
             ],
             Self::Onnx => &[
@@ -1615,8 +1964,8 @@ impl System {
                 Row {
                     name: "FixedUnigramCandidateSampler",
                     prefix: false,
-                    named: Named::Dangerous(
-                        "reads a vocabulary of any name, unless the counts are given",
+                    named: Named::Known(
+                        "draws candidates by counts; a `vocab_file` is a file, and is looked for",
                     ),
                 },
                 Row {
@@ -2421,6 +2770,41 @@ impl System {
                     ),
                 },
                 Row {
+                    name: "ExperimentalDetectronDetectionOutput",
+                    prefix: false,
+                    named: Named::Known(
+                        "OpenVINO takes it from a set of its own where the description says `experimental` or `extension` (`src/frontends/ir/src/ir_deserializer.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "ExperimentalDetectronGenerateProposalsSingleImage",
+                    prefix: false,
+                    named: Named::Known(
+                        "OpenVINO takes it from a set of its own where the description says `experimental` or `extension` (`src/frontends/ir/src/ir_deserializer.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "ExperimentalDetectronPriorGridGenerator",
+                    prefix: false,
+                    named: Named::Known(
+                        "OpenVINO takes it from a set of its own where the description says `experimental` or `extension` (`src/frontends/ir/src/ir_deserializer.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "ExperimentalDetectronROIFeatureExtractor",
+                    prefix: false,
+                    named: Named::Known(
+                        "OpenVINO takes it from a set of its own where the description says `experimental` or `extension` (`src/frontends/ir/src/ir_deserializer.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "ExperimentalDetectronTopKROIs",
+                    prefix: false,
+                    named: Named::Known(
+                        "OpenVINO takes it from a set of its own where the description says `experimental` or `extension` (`src/frontends/ir/src/ir_deserializer.cpp`)",
+                    ),
+                },
+                Row {
                     name: "FuzeRagged",
                     prefix: false,
                     named: Named::Known(
@@ -2428,10 +2812,31 @@ impl System {
                     ),
                 },
                 Row {
+                    name: "GRUCell",
+                    prefix: false,
+                    named: Named::Known(
+                        "OpenVINO takes it from a set of its own where the description says `experimental` or `extension` (`src/frontends/ir/src/ir_deserializer.cpp`)",
+                    ),
+                },
+                Row {
                     name: "NormalizeUnicode",
                     prefix: false,
                     named: Named::Known(
                         "`openvino_tokenizers`: a tokenizer beside a language model, and it only computes",
+                    ),
+                },
+                Row {
+                    name: "Proposal",
+                    prefix: false,
+                    named: Named::Known(
+                        "OpenVINO takes it from a set of its own where the description says `experimental` or `extension` (`src/frontends/ir/src/ir_deserializer.cpp`)",
+                    ),
+                },
+                Row {
+                    name: "RNNCell",
+                    prefix: false,
+                    named: Named::Known(
+                        "OpenVINO takes it from a set of its own where the description says `experimental` or `extension` (`src/frontends/ir/src/ir_deserializer.cpp`)",
                     ),
                 },
                 Row {
