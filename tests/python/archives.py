@@ -253,7 +253,9 @@ def extra_field(random_: random.Random, member: Member) -> bytes:
 def value_near(random_: random.Random, value: int, width: int) -> int:
     """A number to lie with."""
     top = (1 << (8 * width)) - 1
-    return random_.choice([0, 1, value + 1, value - 1, value * 2, top, top - 1, random_.randrange(300)])
+    return random_.choice(
+        [0, 1, value + 1, value - 1, value * 2, top, top - 1, random_.randrange(300)]
+    )
 
 
 def change(random_: random.Random, archive: Archive) -> None:
@@ -293,9 +295,8 @@ def change(random_: random.Random, archive: Archive) -> None:
         value = random_.choice([1, 0xFFFF, 0xA1FF << 16, 0x10, 0x0014, 0x0A14])
         member.central[key] = value
     elif way == 10:
-        archive.end[random_.choice(list("disk start here count size offset comment".split()))] = (
-            value_near(random_, len(archive.members), 2)
-        )
+        key = random_.choice(["disk", "start", "here", "count", "size", "offset", "comment"])
+        archive.end[key] = value_near(random_, len(archive.members), 2)
     elif way == 11:
         archive.zip64 = archive.zip64 or {}
         if random_.random() < 0.7:
@@ -339,7 +340,7 @@ def mutant(random_: random.Random) -> bytes:
         data = bytearray(by_zipfile(random_))
         for _ in range(random_.randrange(1, 4)):
             places = [at for at in range(len(data) - 1) if data[at : at + 2] == b"PK"]
-            place = min(random_.choice(places) + random_.randrange(46), len(data) - 1)
+            place = min(random_.choice(places or [0]) + random_.randrange(46), len(data) - 1)
             way = random_.randrange(4)
             if way == 0:
                 data[place] ^= 1 << random_.randrange(8)

@@ -196,6 +196,8 @@ fn inner_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     #[test]
@@ -213,5 +215,43 @@ mod tests {
             assert_eq!(Kind::announced(bytes), None, "{bytes:?}");
         }
         assert_eq!(Kind::announced(b"\x78\x9c"), Some(Kind::Zlib));
+    }
+
+    #[test]
+    fn a_stream_may_unpack_to_itself() {
+        // The vector `gzip-quine`; here, that it is what it says.
+        let text = include_str!("../../../spec/vectors/containers.json");
+        let document: serde_json::Value = serde_json::from_str(text).unwrap();
+        let vectors = document["vectors"].as_array().unwrap();
+        let quine = vectors.iter().find(|vector| vector["id"] == "gzip-quine").unwrap();
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(quine["input"].as_str().unwrap())
+            .unwrap();
+        let mut content = Vec::new();
+        let mut stream = Stream::new(Kind::Gzip, &bytes, 0, 1);
+        stream.read_to_end(&mut content).unwrap();
+        assert_eq!(content, bytes);
+        assert!(stream.remarks().is_empty());
+    }
+
+    #[test]
+    fn no_bytes_stop_the_reader() {
+        let seeds: [&[u8]; 7] = [
+            b"\x1f\x8b\x08\x1e",
+            b"\x78\x9c",
+            b"BZh91AY&SY",
+            b"\xfd7zXZ\0\0\x01",
+            b"\x5d\0\0\x01\0",
+            b"\x28\xb5\x2f\xfd\x04",
+            b"\x04\x22\x4d\x18\x60\x40\x82",
+        ];
+        proptest::proptest!(|(seed in 0..7_usize, rest: Vec<u8>)| {
+            let bytes = [seeds[seed], &rest].concat();
+            if let Some(kind) = Kind::announced(&bytes) {
+                let mut content = Vec::new();
+                let stream = Stream::new(kind, &bytes, 1 << 20, 9);
+                let _ = stream.take(1 << 20).read_to_end(&mut content);
+            }
+        });
     }
 }

@@ -20,7 +20,10 @@ pub(super) fn raw(data: &[u8]) -> Vec<u8> {
     let mut at = 0;
     while at < data.len() {
         let run = match at.checked_sub(1).map(|before| data[before]) {
-            Some(before) => data[at..].iter().take_while(|&&byte| byte == before).count(),
+            Some(before) => {
+                let same = data[at..].iter().take(LONGEST).take_while(|&&byte| byte == before);
+                same.count()
+            }
             None => 0,
         };
         if run >= 2 {
