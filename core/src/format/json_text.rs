@@ -3,26 +3,30 @@
 //! What a string means is judged, and not how it is spelled. An escaped one is unescaped window
 //! by window, so that no heap is needed.
 
-use super::code_text::{REACH, code_like, template_escape};
+use super::code_text::{REACH, code_like, code_like_inside, template_escape};
 use crate::json::Str;
 
 /// [`code_like`] of what a JSON string means; gives an offset in the JSON text.
 #[must_use]
 pub fn code_like_string(string: &Str<'_>) -> Option<u64> {
-    in_string(string, code_like)
+    in_string(string, code_like, code_like_inside)
 }
 
 /// [`template_escape`] of what a JSON string means; gives an offset in the JSON text.
 #[must_use]
 pub fn template_escape_string(string: &Str<'_>) -> Option<u64> {
-    in_string(string, template_escape)
+    in_string(string, template_escape, template_escape)
 }
+
+/// Where in a text the first thing stands that is looked for.
+type Search = fn(&[u8]) -> Option<usize>;
 
 /// How much of an escaped string is looked at together.
 const WINDOW: usize = 4096;
 
 /// The offset is that of the string where the string is escaped.
-fn in_string(string: &Str<'_>, search: fn(&[u8]) -> Option<usize>) -> Option<u64> {
+fn in_string(string: &Str<'_>, search: Search, later: Search) -> Option<u64> {
+    let mut search = search;
     if string.is_plain() {
         let at = search(string.raw().as_bytes())?;
         return string.offset().checked_add(u64::try_from(at).ok()?);
@@ -36,6 +40,7 @@ fn in_string(string: &Str<'_>, search: fn(&[u8]) -> Option<usize>) -> Option<u64
                 if search(&window).is_some() {
                     return Some(string.offset());
                 }
+                search = later;
                 window.copy_within(WINDOW.saturating_sub(REACH).., 0);
                 length = REACH;
             }

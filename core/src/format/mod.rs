@@ -59,6 +59,7 @@ pub mod executorch;
 pub mod flatbuffer;
 pub mod gguf;
 pub mod hdf5;
+pub mod hub;
 pub mod json_text;
 pub mod keras;
 pub mod msgpack;

@@ -6,6 +6,7 @@ use super::{
     executorch, gguf, hdf5, keras, msgpack, npy, onnx, safetensors, savedmodel, skops, tflite,
     torch_mobile,
 };
+use super::{gguf, hub, safetensors};
 
 /// The readers, in the order of their formats. Each is tried on every part.
 pub static READERS: &[Reader] = &[
@@ -25,4 +26,6 @@ pub static READERS: &[Reader] = &[
     Reader { format: Format::KerasConfig, accepts: keras::accepts, read: keras::read },
     Reader { format: Format::Skops, accepts: skops::accepts, read: skops::read },
     Reader { format: Format::Msgpack, accepts: msgpack::accepts, read: msgpack::read },
+    Reader { format: Format::HubConfig, accepts: hub::accepts_config, read: hub::read },
+    Reader { format: Format::ShardIndex, accepts: hub::accepts_index, read: hub::read },
 ];

@@ -244,7 +244,7 @@ impl<'a> Walk<'a, '_, '_> {
         places.sort_unstable_by(|a, b| a.name.compare(&b.name));
         for pair in places.windows(2) {
             if let [first, second] = pair
-                && first.name.compare(&second.name).is_eq()
+                && first.name.means(&second.name)
             {
                 let offset = first.name.offset().max(second.name.offset());
                 self.at(kind, offset, second.name.raw().as_bytes());

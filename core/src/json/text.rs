@@ -39,6 +39,12 @@ impl<'a> Str<'a> {
         Chars { raw: self.raw.chars() }
     }
 
+    /// Whether it means the same as another one, however the two are spelled.
+    #[must_use]
+    pub fn means(&self, other: &Str<'_>) -> bool {
+        self.compare(other).is_eq()
+    }
+
     /// The order of what the two mean, by code points: equal however they are spelled.
     #[must_use]
     pub fn compare(&self, other: &Str<'_>) -> Ordering {

@@ -217,6 +217,9 @@ impl<'p> Judge<'p> {
         let pickle = if formats.contains(&Format::Msgpack) {
             // Its first byte is an opcode that takes an extension code, for maps of two to four.
             self.would_import(bytes, Names::Paths)
+        } else if formats.contains(&Format::Safetensors) {
+            // It starts with a length, which may be any opcode: a `GLOBAL`, an extension, a frame.
+            self.would_import(bytes, Names::Numbers)
         } else if !formats.is_empty() {
             // A sound ZIP's own first bytes decode as a line and then as what comes by chance.
             // Whatever else opens an archive, or stands in one that is not sound, is there on
