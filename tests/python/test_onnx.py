@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from conftest import note
+from conftest import ROOT, note
 
 MUTANTS = int(os.environ.get("SECURE_TORCH_ONNX_MUTANTS") or 6000)
 SECONDS = 600
@@ -148,6 +148,21 @@ def mutants(originals: dict[str, bytes], seed: int) -> dict[str, bytes]:
             del content[at:]
         made[f"{index:05}-{name[:80]}"] = bytes(content)
     return made
+
+
+def test_operators_are_in_the_table() -> None:
+    """Every operator that ONNX ever had has its row, and the reader knows the newest set."""
+    onnx = pytest.importorskip("onnx")
+    tomllib = pytest.importorskip("tomllib")
+    table = tomllib.loads((ROOT / "spec/rules/names.toml").read_text(encoding="utf-8"))
+    (system,) = [system for system in table["system"] if system["id"] == "onnx"]
+    rows = {row["name"] for row in system["names"] if "part of ONNX since" in row["why"]}
+    schemas = onnx.defs.get_all_schemas_with_history()
+    assert rows == {f"{schema.domain or 'ai.onnx'}::{schema.name}" for schema in schemas}
+    reader = (ROOT / "core/src/format/onnx/domains.rs").read_text(encoding="utf-8")
+    for domain in {schema.domain for schema in schemas}:
+        newest = max(schema.since_version for schema in schemas if schema.domain == domain)
+        assert f'(b"{domain or "ai.onnx"}", {newest})' in reader
 
 
 def test_honest_models(command: str, tmp_path: Path) -> None:

@@ -2,20 +2,30 @@
 
 use crate::format::event::Sink;
 use crate::format::protobuf::{Message, Value, int64};
-use crate::limits::Limits;
 use crate::rules::names::{Named, System, named};
 
 use super::Violation;
+use super::functions::{Functions, Name};
 
 /// The most operator sets that a model imports: one for each domain, of which the exporters use
 /// a dozen.
 const IMPORTS: usize = 64;
 
+/// The newest operator set of each domain whose operators are all in the table: up to that one, a
+/// name that is not there is no operator of the domain, whatever its domain is called.
+const COMPLETE: [(&[u8], i64); 5] = [
+    (b"ai.onnx", 28),
+    (b"ai.onnx.ml", 5),
+    (b"ai.onnx.preview", 1),
+    (b"ai.onnx.preview.training", 1),
+    (b"ai.onnx.training", 1),
+];
+
 /// The default domain under the name that it also has (`onnx/common/constants.h`).
 const DEFAULT: &[u8] = b"ai.onnx";
 
 /// A domain under its one name.
-fn normal(domain: &[u8]) -> &[u8] {
+pub(super) fn normal(domain: &[u8]) -> &[u8] {
     if domain.is_empty() { DEFAULT } else { domain }
 }
 
@@ -88,71 +98,11 @@ impl<'a> Imports<'a> {
     }
 }
 
-/// What a function is called by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name<'a> {
-    domain: &'a [u8],
-    operator: &'a [u8],
-    overload: &'a [u8],
-}
-
-impl<'a> Name<'a> {
-    pub(super) fn new(domain: &'a [u8], operator: &'a [u8], overload: &'a [u8]) -> Self {
-        Self { domain: normal(domain), operator, overload }
-    }
-}
-
-/// The functions that a model brings along, in the order of their names.
-#[derive(Debug)]
-pub(super) struct Functions<'a> {
-    names: list::List<Name<'a>>,
-}
-
-impl<'a> Functions<'a> {
-    /// Reads the names of a model's functions.
-    pub(super) fn of(model: Message<'a>, limits: &Limits, sink: Sink<'_>) -> Self {
-        let mut names = list::List::new(limits.format.objects);
-        for field in model.fields().map_while(Result::ok) {
-            let (25, Value::Bytes(function)) = (field.number, field.value) else { continue };
-            let (mut domain, mut operator, mut overload): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
-            for field in function.fields().map_while(Result::ok) {
-                match (field.number, field.value) {
-                    (1, Value::Bytes(text)) => operator = text.bytes,
-                    (10, Value::Bytes(text)) => domain = text.bytes,
-                    (13, Value::Bytes(text)) => overload = text.bytes,
-                    _ => {}
-                }
-            }
-            if operator.is_empty() {
-                sink(Violation::Function.at(function.offset, domain));
-            }
-            if !names.push(Name::new(domain, operator, overload)) {
-                sink(Violation::TooManyFunctions.at(function.offset, operator));
-                break;
-            }
-        }
-        let sorted = names.sort();
-        for pair in sorted.windows(2) {
-            if let [one, next] = pair
-                && one == next
-            {
-                sink(Violation::Function.at(model.offset, one.operator));
-            }
-        }
-        Self { names }
-    }
-
-    fn has(&self, name: &Name<'_>) -> bool {
-        let names: &[Name<'_>] = self.names.items();
-        names.binary_search(name).is_ok()
-    }
-}
-
 /// Judges the operator of a node.
 pub(super) fn judge(
     name: Name<'_>,
     imports: &Imports<'_>,
-    functions: &Functions<'_>,
+    functions: &mut Functions<'_>,
     offset: u64,
     sink: Sink<'_>,
 ) {
@@ -164,12 +114,27 @@ pub(super) fn judge(
         // Its own nodes are judged where they stand.
         return;
     }
-    let known = named(System::Onnx, full.bytes()).or_else(|| named(System::Onnx, name.domain));
-    match known {
-        Some(Named::Known(_)) => {}
-        Some(Named::Dangerous(_)) => sink(Violation::OperatorDangerous.at(offset, full.bytes())),
-        None => sink(Violation::DomainCustom.at(offset, full.bytes())),
+    let violation = match named(System::Onnx, full.bytes()) {
+        Some(Named::Known(_)) => None,
+        Some(Named::Dangerous(_)) => Some(Violation::OperatorDangerous),
+        None => match named(System::Onnx, name.domain) {
+            None | Some(Named::Dangerous(_)) => Some(Violation::DomainCustom),
+            // A library may add operators to any domain, the default one included.
+            Some(Named::Known(_)) if is_complete(name.domain, imports) => {
+                Some(Violation::OperatorUnknown)
+            }
+            Some(Named::Known(_)) => None,
+        },
+    };
+    if let Some(violation) = violation {
+        sink(violation.at(offset, full.bytes()));
     }
+}
+
+/// Whether all operators are known that the domain has in the version that is imported.
+fn is_complete(domain: &[u8], imports: &Imports<'_>) -> bool {
+    let newest = COMPLETE.iter().find(|(name, _)| *name == domain).map(|&(_, newest)| newest);
+    newest.zip(imports.version(domain)).is_some_and(|(newest, version)| version <= newest)
 }
 
 /// `domain::operator`, cut where it is longer than any name that is judged.
@@ -191,77 +156,5 @@ impl Joined {
 
     fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
-    }
-}
-
-/// A list that grows up to a limit.
-#[cfg(feature = "alloc")]
-mod list {
-    extern crate alloc;
-
-    use alloc::vec::Vec;
-
-    #[derive(Debug)]
-    pub(super) struct List<T> {
-        items: Vec<T>,
-        limit: usize,
-    }
-
-    impl<T: Copy + Ord> List<T> {
-        pub(super) fn new(limit: u32) -> Self {
-            Self { items: Vec::new(), limit: usize::try_from(limit).unwrap_or(usize::MAX) }
-        }
-
-        /// Whether there was room.
-        pub(super) fn push(&mut self, item: T) -> bool {
-            let room = self.items.len() < self.limit && self.items.try_reserve(1).is_ok();
-            if room {
-                self.items.push(item);
-            }
-            room
-        }
-
-        pub(super) fn sort(&mut self) -> &[T] {
-            self.items.sort_unstable();
-            &self.items
-        }
-
-        pub(super) fn items(&self) -> &[T] {
-            &self.items
-        }
-    }
-}
-
-/// A list of a few, where there is no heap: a model with more functions is not judged then.
-#[cfg(not(feature = "alloc"))]
-mod list {
-    #[derive(Debug)]
-    pub(super) struct List<T> {
-        items: [T; 64],
-        length: usize,
-    }
-
-    impl<T: Copy + Ord + Default> List<T> {
-        pub(super) fn new(_limit: u32) -> Self {
-            Self { items: [T::default(); 64], length: 0 }
-        }
-
-        /// Whether there was room.
-        pub(super) fn push(&mut self, item: T) -> bool {
-            let Some(place) = self.items.get_mut(self.length) else { return false };
-            *place = item;
-            self.length = self.length.saturating_add(1);
-            true
-        }
-
-        pub(super) fn sort(&mut self) -> &[T] {
-            let items = self.items.get_mut(..self.length).unwrap_or_default();
-            items.sort_unstable();
-            items
-        }
-
-        pub(super) fn items(&self) -> &[T] {
-            self.items.get(..self.length).unwrap_or_default()
-        }
     }
 }

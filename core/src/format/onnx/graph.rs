@@ -4,7 +4,8 @@ use crate::format::event::Sink;
 use crate::format::protobuf::{Field, Message, Value, int32, int64};
 use crate::limits::{FORMAT_MESSAGE_DEPTH, Limits};
 
-use super::domains::{self, Functions, Imports, Name};
+use super::domains::{self, Imports};
+use super::functions::{Functions, Name};
 use super::{IR_VERSION, Violation, tensor};
 
 /// The most attributes of a node, and keys of the metadata, that are told apart.
@@ -56,7 +57,9 @@ impl<'a, 's> Walk<'a, 's> {
         if self.version < 3 && imports.is_empty() {
             imports.add_default();
         }
-        self.functions = Some(Functions::of(model, self.limits, self.sink));
+        let mut functions = Functions::of(model, self.limits, self.sink);
+        functions.check(model, self.limits, self.sink);
+        self.functions = Some(functions);
         let mut keys = Names::default();
         for field in known(model) {
             let Value::Bytes(message) = field.value else { continue };
@@ -123,12 +126,13 @@ impl<'a, 's> Walk<'a, 's> {
     }
 
     fn node(&mut self, node: Message<'a>, imports: &Imports<'a>, depth: u32) {
-        let operator = text(node, 4);
+        let (mut operator, mut domain, mut overload): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
         let mut ends = false;
         let mut names = Names::default();
         for field in known(node) {
             match (field.number, field.value) {
                 (1 | 2, _) => ends = true,
+                (4, Value::Bytes(text)) => operator = text.bytes,
                 (5, Value::Bytes(attribute)) => {
                     let name = text(attribute, 1);
                     if names.add(name) != Added::New {
@@ -136,24 +140,28 @@ impl<'a, 's> Walk<'a, 's> {
                     }
                     self.attribute(attribute, imports, depth.saturating_add(1));
                 }
+                (7, Value::Bytes(text)) => domain = text.bytes,
+                (8, Value::Bytes(text)) => overload = text.bytes,
                 _ => {}
             }
         }
         if operator.is_empty() || !ends {
             (self.sink)(Violation::Node.at(node.offset, operator));
         }
-        let name = Name::new(text(node, 7), operator, text(node, 8));
-        if let Some(functions) = &self.functions {
+        if let Some(functions) = &mut self.functions {
+            let name = Name::new(domain, operator, overload);
             domains::judge(name, imports, functions, node.offset, self.sink);
         }
     }
 
     fn attribute(&mut self, attribute: Message<'a>, imports: &Imports<'a>, depth: u32) {
+        let mut name: &[u8] = &[];
         let mut declared = None;
         let mut refers = false;
         let mut held = Held::Nothing;
         for field in known(attribute) {
             match (field.number, field.value) {
+                (1, Value::Bytes(text)) => name = text.bytes,
                 (20, Value::Varint(number)) => declared = Some(int32(number).unwrap_or(0)),
                 (21, Value::Bytes(_)) => refers = true,
                 _ => held.add(field.number),
@@ -170,7 +178,6 @@ impl<'a, 's> Walk<'a, 's> {
                 _ => {}
             }
         }
-        let name = text(attribute, 1);
         // The type came with IR version 2; an attribute of a function's node may refer to one of
         // the function instead of holding a value.
         let fits = match (held, declared) {
@@ -256,7 +263,7 @@ fn is_typed(message: Message<'_>) -> bool {
 }
 
 /// The fields up to where the first walk said that the message breaks off.
-fn known(message: Message<'_>) -> impl Iterator<Item = Field<'_>> {
+pub(super) fn known(message: Message<'_>) -> impl Iterator<Item = Field<'_>> {
     message.fields().map_while(Result::ok)
 }
 

@@ -20,6 +20,7 @@
 
 mod domains;
 mod external;
+mod functions;
 mod graph;
 mod schema;
 mod tensor;
@@ -66,7 +67,7 @@ anomaly_kinds! {
     Depth, OnnxStructure, "onnx-depth",
         "messages nest deeper than protobuf readers go";
     TooManyMessages, OnnxStructure, "onnx-too-many-messages",
-        "the model has more messages than the limit; the rest could not be judged";
+        "the model has more messages, or breaks more rules, than the limit; the rest could not be judged";
     TooLarge, OnnxStructure, "onnx-too-large",
         "the model takes 2 GiB or more, which protobuf readers refuse";
     Version, OnnxStructure, "onnx-version",
@@ -87,6 +88,10 @@ anomaly_kinds! {
         "a function has no name, or is there twice";
     TooManyFunctions, OnnxStructure, "onnx-too-many-functions",
         "the model has more functions than can be told apart";
+    FunctionCalls, OnnxStructure, "onnx-function-calls",
+        "functions call each other in a circle, or in a chain longer than readers follow";
+    FunctionsGrow, OnnxStructure, "onnx-functions-grow",
+        "the graph has more nodes than the limit once each function stands in the place of its calls";
     ValueInfo, OnnxStructure, "onnx-value-info",
         "an input or an output has no name, or no type";
     Unnamed, OnnxStructure, "onnx-unnamed",
@@ -119,6 +124,8 @@ anomaly_kinds! {
         "the location says that the offset is an address in the memory of whoever loads the model (ONNX Runtime's `_ORT_MEM_ADDR_`)";
     DomainCustom, OnnxCustomDomain, "onnx-domain-custom",
         "a node's operator comes with no runtime, so that the model needs a native library of somebody's";
+    OperatorUnknown, OnnxCustomDomain, "onnx-operator-unknown",
+        "a node's operator is none of its domain in the version that is imported, so that the model needs a native library of somebody's";
     OperatorDangerous, OnnxCustomDomain, "onnx-operator-dangerous",
         "a node's operator hands its attributes to code outside the graph, or to a compiler's output";
     TextCode, MetadataCode, "onnx-text-code",
@@ -141,45 +148,47 @@ impl Violation {
     }
 }
 
+/// The fields of the model itself that are looked at to tell whether it is one. Writers put the
+/// graph and the imports first; only metadata and functions, which come behind, are many.
+const FIRST_FIELDS: usize = 4096;
+
 /// Whether a reader of ONNX would try these bytes.
 ///
 /// Whole protobuf counts as soon as two things are in it that only a model has: other fields are
 /// skipped by every reader. Protobuf that breaks off counts when all that stands before the break
-/// belongs to a model, so that a damaged model is called one. Core ML,
-/// `SavedModel` and Paddle files have the same first byte or the same wire types; none has a
-/// graph at number 7 or an operator set at number 8.
+/// belongs to a model, so that a damaged model is called one. Core ML, `SavedModel` and Paddle
+/// files have the same first byte or the same wire types; none has a graph at number 7 or an
+/// operator set at number 8.
 pub fn accepts(bytes: &[u8]) -> bool {
     let mut version = false;
     let mut imports = false;
-    let mut graph = None;
+    let mut graph = Likeness::None;
     let mut others = false;
     let mut fields = Message::new(bytes, 0).fields();
-    loop {
+    for _ in 0..FIRST_FIELDS {
         let rest = fields.rest();
-        match fields.next() {
-            Some(Ok(field)) => match (field.number, field.value) {
-                (1, Value::Varint(_)) => version = true,
-                (7, Value::Bytes(inner)) => {
-                    graph = graph.max(Some(graph_likeness(inner)));
-                }
-                (8, Value::Bytes(inner)) => imports |= is_import(inner),
-                (2..=4 | 6 | 14 | 20 | 25 | 26, Value::Bytes(_)) | (5, Value::Varint(_)) => {}
-                _ => others = true,
-            },
+        let field = match fields.next() {
+            Some(Ok(field)) => field,
             Some(Err(_)) => {
                 // `3a`: the key of the graph, whose length reaches past the end.
-                let cut = rest.bytes.first() == Some(&0x3a);
-                let likely = cut || graph.is_some_and(|likeness| likeness > Likeness::None);
-                let nodes = graph == Some(Likeness::Nodes);
-                return !others && (version && (imports || likely) || imports && nodes);
+                let likely = graph > Likeness::None || rest.bytes.first() == Some(&0x3a);
+                let two = version && (imports || likely) || imports && graph == Likeness::Nodes;
+                return two && !others || version && imports && likely;
             }
             None => break,
+        };
+        match (field.number, field.value) {
+            (1, Value::Varint(_)) => version = true,
+            (7, Value::Bytes(inner)) => graph = graph.max(Likeness::of(inner)),
+            (8, Value::Bytes(inner)) => imports |= is_import(inner),
+            (2..=4 | 6 | 14 | 20 | 25 | 26, Value::Bytes(_)) | (5, Value::Varint(_)) => {}
+            _ => others = true,
         }
     }
     match graph {
-        Some(Likeness::Nodes) => true,
-        Some(Likeness::Fields) => version || imports,
-        Some(Likeness::None) | None => version && imports,
+        Likeness::Nodes => true,
+        Likeness::Fields => version || imports,
+        Likeness::None => version && imports,
     }
 }
 
@@ -198,27 +207,28 @@ pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Likeness {
     None,
-    /// The first field is one of a graph.
+    /// One of its first fields is one of a graph.
     Fields,
-    /// The first field is a node, and has a field of a node at its start.
+    /// One of them is a node, and starts with a field of a node.
     Nodes,
 }
 
-fn graph_likeness(graph: Message<'_>) -> Likeness {
-    let fits = |number| schema::GRAPH.rule(number).is_some();
-    match graph.fields().next() {
-        Some(Ok(field)) if fits(field.number) => match (field.number, field.value) {
-            (1, Value::Bytes(node)) => match node.fields().next() {
-                Some(Ok(inner)) => match (schema::NODE.rule(inner.number), inner.value) {
-                    (Some(_), Value::Bytes(_)) => Likeness::Nodes,
-                    _ => Likeness::Fields,
-                },
-                _ => Likeness::Fields,
-            },
-            (_, Value::Bytes(_)) => Likeness::Fields,
-            _ => Likeness::None,
-        },
-        _ => Likeness::None,
+impl Likeness {
+    fn of(graph: Message<'_>) -> Self {
+        let is_node = |node: Message<'_>| match node.fields().next() {
+            Some(Ok(field)) => {
+                let number = schema::NODE.rule(field.number).is_some();
+                number && matches!(field.value, Value::Bytes(_))
+            }
+            _ => false,
+        };
+        let fields = graph.fields().map_while(Result::ok).take(16);
+        let likeness = fields.map(|field| match (field.number, field.value) {
+            (1, Value::Bytes(node)) if is_node(node) => Self::Nodes,
+            (number, Value::Bytes(_)) if schema::GRAPH.rule(number).is_some() => Self::Fields,
+            _ => Self::None,
+        });
+        likeness.max().unwrap_or(Self::None)
     }
 }
 

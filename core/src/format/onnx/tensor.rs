@@ -85,7 +85,9 @@ struct Tensor<'a> {
     raw: Option<Message<'a>>,
     stores: [u64; 6],
     segment: Option<u64>,
+    /// Whether its data lies in another file, and where that is said as no reader knows it.
     elsewhere: bool,
+    nowhere: Option<u64>,
     description: Description<'a>,
 }
 
@@ -102,6 +104,7 @@ impl<'a> Tensor<'a> {
             stores: [0; 6],
             segment: None,
             elsewhere: false,
+            nowhere: None,
             description: Description::default(),
         };
         for field in message.fields().map_while(Result::ok) {
@@ -118,7 +121,12 @@ impl<'a> Tensor<'a> {
                 (10, value) => tensor.count(Store::Double, count(value, 8)),
                 (11, value) => tensor.count(Store::Uint64, count(value, 0)),
                 (13, _) => tensor.description.add(field),
-                (14, Value::Varint(place)) => tensor.elsewhere = int32(place) == Some(1),
+                (14, Value::Varint(place)) => match int32(place) {
+                    Some(0) => tensor.elsewhere = false,
+                    Some(1) => tensor.elsewhere = true,
+                    // An enum that protobuf sets aside, or hands out as a number.
+                    _ => tensor.nowhere = Some(field.offset),
+                },
                 _ => {}
             }
         }
@@ -173,6 +181,9 @@ fn judged<'a>(tensor: &Tensor<'a>, before: &'a [u8], sink: Sink<'_>) -> &'a [u8]
     let (at, name) = (tensor.message.offset, tensor.name);
     if let Some(offset) = tensor.segment {
         sink(Violation::TensorSegment.at(offset, name));
+    }
+    if let Some(offset) = tensor.nowhere {
+        sink(Violation::TensorData.at(offset, name));
     }
     let element = Element::of(tensor.data_type);
     if element.is_none() {

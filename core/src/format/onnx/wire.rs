@@ -25,21 +25,37 @@ pub(super) fn check(
 }
 
 struct Walk<'s> {
-    /// How many more messages are walked.
+    /// How many more messages are walked, and violations are said.
     left: u32,
     whole: bool,
     sink: Sink<'s>,
 }
 
 impl Walk<'_> {
+    /// Takes one from what is left; whether there was one.
+    fn spend(&mut self, offset: u64, schema: &Schema) -> bool {
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+        } else if self.whole {
+            self.whole = false;
+            (self.sink)(Violation::TooManyMessages.at(offset, schema.name.as_bytes()));
+        }
+        self.whole
+    }
+
     fn say(&mut self, violation: Violation, offset: u64, schema: &Schema) {
-        (self.sink)(violation.at(offset, schema.name.as_bytes()));
+        if self.spend(offset, schema) {
+            (self.sink)(violation.at(offset, schema.name.as_bytes()));
+        }
     }
 
     fn message(&mut self, message: Message<'_>, schema: &Schema, depth: u32) {
         let mut seen = 0_u64;
         let mut chosen = false;
         for field in message {
+            if !self.whole {
+                return;
+            }
             let field = match field {
                 Ok(field) => field,
                 Err(error) => {
@@ -90,15 +106,9 @@ impl Walk<'_> {
                 if depth > FORMAT_MESSAGE_DEPTH {
                     return self.say(Violation::Depth, field.offset, schema);
                 }
-                let Some(left) = self.left.checked_sub(1) else {
-                    if self.whole {
-                        self.say(Violation::TooManyMessages, field.offset, schema);
-                    }
-                    self.whole = false;
-                    return;
-                };
-                self.left = left;
-                self.message(message, inner, depth);
+                if self.spend(field.offset, schema) {
+                    self.message(message, inner, depth);
+                }
             }
             (kind, Value::Bytes(packed)) if rule.times == Times::Many => {
                 self.packed(packed, kind, schema);
