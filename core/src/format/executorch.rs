@@ -142,7 +142,7 @@ fn is_identifier(identifier: &[u8; 4]) -> bool {
 pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
     let identifier = bytes.get(4..8).and_then(|found| <&[u8; 4]>::try_from(found).ok());
     if !identifier.is_some_and(is_identifier) {
-        sink(ExecuTorchKind::Identifier.at(4, &[]));
+        sink(ExecuTorchKind::Identifier.at(0, &[]));
         return;
     }
     let header = match Header::of(bytes) {

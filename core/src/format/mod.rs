@@ -53,6 +53,7 @@ macro_rules! anomaly_kinds {
 }
 
 pub mod code_text;
+pub mod coreml;
 pub mod detect;
 pub mod event;
 pub mod executorch;
@@ -66,6 +67,8 @@ pub mod msgpack;
 pub mod npy;
 mod objects;
 pub mod onnx;
+pub mod openvino;
+pub mod paddle;
 pub mod protobuf;
 pub mod python;
 mod readers;

@@ -7,6 +7,7 @@ use super::{
     torch_mobile,
 };
 use super::{gguf, hub, safetensors};
+use super::{coreml, executorch, openvino, paddle, savedmodel, tflite, torch_mobile};
 
 /// The readers, in the order of their formats. Each is tried on every part.
 pub static READERS: &[Reader] = &[
@@ -15,6 +16,8 @@ pub static READERS: &[Reader] = &[
     Reader { format: Format::Gguf, accepts: gguf::accepts, read: gguf::read },
     Reader { format: Format::Onnx, accepts: onnx::accepts, read: onnx::read },
     Reader { format: Format::SavedModel, accepts: savedmodel::accepts, read: savedmodel::read },
+    Reader { format: Format::CoreMl, accepts: coreml::accepts, read: coreml::read },
+    Reader { format: Format::Paddle, accepts: paddle::accepts, read: paddle::read },
     Reader { format: Format::TfLite, accepts: tflite::accepts, read: tflite::read },
     Reader { format: Format::ExecuTorch, accepts: executorch::accepts, read: executorch::read },
     Reader {
@@ -28,4 +31,5 @@ pub static READERS: &[Reader] = &[
     Reader { format: Format::Msgpack, accepts: msgpack::accepts, read: msgpack::read },
     Reader { format: Format::HubConfig, accepts: hub::accepts_config, read: hub::read },
     Reader { format: Format::ShardIndex, accepts: hub::accepts_index, read: hub::read },
+    Reader { format: Format::OpenVino, accepts: openvino::accepts, read: openvino::read },
 ];

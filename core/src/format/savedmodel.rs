@@ -1,17 +1,19 @@
 //! TensorFlow's graphs: a SavedModel, a MetaGraphDef (`.meta`) and a GraphDef (a frozen `.pb`),
-//! and the description of Keras layers that lies beside a SavedModel (`keras_metadata.pb`).
+//! and what lies beside a SavedModel: its fingerprint (`fingerprint.pb`) and the description of its
+//! Keras layers (`keras_metadata.pb`), which older writers keep in the SavedModel itself.
 //!
 //! Every node is named by its operator, wherever it stands: in the graph, in the functions of its
 //! library, in the functions that attributes name, and in graphs that attributes carry as bytes,
 //! which are handed out to be judged by themselves. Operators are judged by the system
-//! `tensorflow` of `spec/rules/names.toml`; two of them by what an attribute says.
+//! `tensorflow` of `spec/rules/names.toml`; three of them by what an attribute says.
 //!
 //! What it refuses to do: compute. What an operator is given is not followed, so a saver's
 //! `SaveV2` passes whatever name reaches it; that TensorFlow itself is no sandbox for graphs is
 //! said in its `SECURITY.md`.
 //!
 //! Follows tensorflow/tensorflow, `tensorflow/core/protobuf/{saved_model,meta_graph}.proto`,
-//! `tensorflow/core/framework/{graph,node_def,attr_value,function}.proto` and, for Keras,
+//! `tensorflow/core/framework/{graph,node_def,attr_value,function}.proto`,
+//! `tensorflow/core/protobuf/{saved_object_graph,fingerprint}.proto` and, for Keras,
 //! `keras/protobuf/saved_metadata.proto`. Stricter than protobuf, which drops the rest of a field
 //! that does not parse into its schema: bytes that are no message where one belongs are a finding.
 //! Where a field that stands once is written again, readers keep the last; here all are judged.
@@ -85,10 +87,12 @@ enum Kind {
     MetaGraph,
     Graph,
     KerasMetadata,
+    Fingerprint,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::SavedModel, Self::MetaGraph, Self::Graph, Self::KerasMetadata];
+    const ALL: [Self; 5] =
+        [Self::SavedModel, Self::MetaGraph, Self::Graph, Self::KerasMetadata, Self::Fingerprint];
 
     /// Fields of other messages may stand beside those that make the kind: a reader skips what it
     /// does not know.
@@ -103,6 +107,7 @@ impl Kind {
                     })
             }
             Self::KerasMetadata => holds(message, 1, is_saved_object),
+            Self::Fingerprint => is_fingerprint(message),
         }
     }
 
@@ -114,6 +119,8 @@ impl Kind {
             Self::MetaGraph => walk.meta_graph(message),
             Self::Graph => walk.graph(message),
             Self::KerasMetadata => walk.messages(message, 1, Walk::saved_object),
+            // Hashes, which nothing runs.
+            Self::Fingerprint => Ok(()),
         }
     }
 }
@@ -172,6 +179,26 @@ fn is_saved_object(message: Message<'_>) -> bool {
         && holds(message, 5, |metadata| metadata.bytes.starts_with(b"{"))
 }
 
+/// Whether bytes are a fingerprint and nothing else: hashes of the checksum, the graph, the
+/// signatures and the objects, then a version.
+fn is_fingerprint(message: Message<'_>) -> bool {
+    let mut hashes = [false; 4];
+    for field in message {
+        let Ok(Field { number, value, .. }) = field else { return false };
+        match (number, value) {
+            (1..=5, Value::Varint(_)) => {
+                let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+                if let Some(hash) = place.and_then(|place| hashes.get_mut(place)) {
+                    *hash = true;
+                }
+            }
+            (6 | 7, Value::Bytes(_)) => {}
+            _ => return false,
+        }
+    }
+    hashes == [true; 4]
+}
+
 /// Nothing more is read.
 struct Ended;
 
@@ -222,6 +249,9 @@ impl Walk<'_> {
             match (field.number, field.value) {
                 (2, Value::Bytes(graph)) => self.graph(graph)?,
                 (6, Value::Bytes(asset)) => self.asset(asset)?,
+                (7, Value::Bytes(objects)) => self.messages(objects, 1, |walk, object| {
+                    walk.messages(object, 4, Self::user_object)
+                })?,
                 _ => {}
             }
         }
@@ -356,13 +386,17 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The text of an attribute: two operators reach a file only if it says so.
+    /// The text of an attribute: some operators reach a file only if it says so.
     fn text(&mut self, text: Message<'_>, operator: &[u8], key: &[u8]) {
         let starts = |prefix: &[u8]| text.bytes.starts_with(prefix);
         match (operator, key) {
             // `tensorflow/core/kernels/logging_ops.cc`
             (b"PrintV2", b"output_stream") if starts(b"file://") => {
                 self.dangerous("prints into a file of any name", text);
+            }
+            // `tensorflow/core/kernels/candidate_sampler_ops.cc`
+            (b"FixedUnigramCandidateSampler", b"vocab_file") if !text.bytes.is_empty() => {
+                self.dangerous("reads a vocabulary of any name", text);
             }
             // `tensorflow/core/util/proto/descriptors.cc`
             (b"EncodeProto" | b"DecodeProto" | b"DecodeProtoV2", b"descriptor_source")
@@ -383,6 +417,17 @@ impl Walk<'_> {
         }
     }
 
+    /// A Keras layer among the objects of a SavedModel, as TensorFlow wrote them before 2.5.
+    fn user_object(&mut self, message: Message<'_>) -> Result<(), Ended> {
+        let keras = holds(message, 1, |identifier| identifier.bytes.starts_with(b"_tf_keras_"));
+        self.messages(message, 3, |walk, Message { bytes, offset }| {
+            if keras && bytes.starts_with(b"{") {
+                (walk.sink)(Event::Member { name: b"metadata.json", offset, bytes });
+            }
+            Ok(())
+        })
+    }
+
     /// A layer's configuration is JSON in a text, and judged like a file of it.
     fn saved_object(&mut self, message: Message<'_>) -> Result<(), Ended> {
         self.count(message.offset)?;
@@ -392,3 +437,6 @@ impl Walk<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,7 +144,7 @@ static MODEL: Shape = Shape {
 };
 
 /// `CUSTOM` among the built-in operators.
-const CUSTOM: i32 = 32;
+const CUSTOM: u8 = 32;
 /// How the converter spells an operator of TensorFlow.
 const FLEX: &[u8] = b"Flex";
 
@@ -158,7 +158,7 @@ pub fn accepts(bytes: &[u8]) -> bool {
 /// Walks every table.
 pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
     if bytes.get(4..8) != Some(b"TFL3") {
-        sink(TfLiteKind::Identifier.at(4, &[]));
+        sink(TfLiteKind::Identifier.at(0, &[]));
         return;
     }
     let model = super::flatbuffer::root(bytes);
@@ -182,17 +182,17 @@ pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
     sink(Event::Unjudged("what the operators of a TensorFlow Lite model compute was not judged"));
 }
 
-/// A number that older models have in one byte, and newer ones in four
-/// (`tensorflow/compiler/mlir/lite/schema/schema_utils.cc`, `GetBuiltinCode`: the larger counts).
-fn builtin(code: Table<'_>) -> i32 {
-    let old = i32::from(code.u8(0).cast_signed());
-    old.max(code.u32(3).cast_signed())
+/// Whether some interpreter takes the code for a custom one: older ones read one byte, newer ones
+/// the larger of it and of four (`tensorflow/compiler/mlir/lite/schema/schema_utils.cc`,
+/// `GetBuiltinCode`).
+fn is_custom(code: Table<'_>) -> bool {
+    code.u8(0) == CUSTOM || code.u32(3) == u32::from(CUSTOM)
 }
 
 fn operator_code(code: Table<'_>, sink: Sink<'_>) {
     let name = code.text(1);
     // What `Flex` runs stands in the options of each operator.
-    if builtin(code) != CUSTOM || name.starts_with(FLEX) {
+    if !is_custom(code) || name.starts_with(FLEX) {
         return;
     }
     match named(System::Tflite, name) {
@@ -219,7 +219,7 @@ fn operator(bytes: &[u8], model: Table<'_>, operator: Table<'_>, sink: Sink<'_>)
         return;
     };
     let name = code.text(1);
-    let Some(own) = name.strip_prefix(FLEX).filter(|_| builtin(code) == CUSTOM) else { return };
+    let Some(own) = name.strip_prefix(FLEX).filter(|_| is_custom(code)) else { return };
     if let Some(Named::Dangerous(why)) = named(System::Tensorflow, own) {
         flex(why, operator.offset(), name, sink);
     }

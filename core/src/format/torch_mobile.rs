@@ -128,7 +128,7 @@ pub fn accepts(bytes: &[u8]) -> bool {
 /// Walks every table.
 pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
     if bytes.get(4..8) != Some(b"PTMF") {
-        sink(TorchMobileKind::Identifier.at(4, &[]));
+        sink(TorchMobileKind::Identifier.at(0, &[]));
         return;
     }
     sink(TorchMobileKind::Code.at(0, &[]));

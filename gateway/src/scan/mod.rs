@@ -22,6 +22,7 @@ use std::collections::HashMap;
 
 use secure_torch_core::format::detect::{Format, is_text_within, signature};
 use secure_torch_core::format::tar;
+use secure_torch_core::format::tflite;
 use secure_torch_core::format::zip::Archive;
 use secure_torch_core::pickle::audit::{GrowingWorkspace, PersistentIds};
 use secure_torch_core::score::Rule;
@@ -201,10 +202,16 @@ impl<'p> Judge<'p> {
             return formats;
         }
         let is_tar = tar::is_tar(bytes);
+        // The files that belong to a TensorFlow Lite model, such as its labels, are a ZIP behind it
+        // (`tflite_support/metadata/python/metadata.py`).
+        let lite = tflite::accepts(bytes);
         if let Some(archive) = self.open_zip(bytes, context)
             && !(is_tar && tape::holds(bytes, &archive))
         {
-            formats.push(self.zip(&archive, context));
+            let format = self.zip(&archive, context, lite);
+            if !(lite && format == Format::Zip) {
+                formats.push(format);
+            }
         }
         if is_tar {
             formats.push(self.tar(bytes, context));

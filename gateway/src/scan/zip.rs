@@ -8,7 +8,7 @@ use std::ops::Range;
 use flate2::bufread::DeflateDecoder;
 use secure_torch_core::format::detect::{Format, signature};
 use secure_torch_core::format::torch_zip::{Layout, Role};
-use secure_torch_core::format::zip::{Archive, Entry, METHOD_DEFLATED, METHOD_STORED};
+use secure_torch_core::format::zip::{AnomalyKind, Archive, Entry, METHOD_DEFLATED, METHOD_STORED};
 use secure_torch_core::score::Rule;
 
 use super::probe::Names;
@@ -29,8 +29,15 @@ const CONTAINERS: [&[u8]; 8] = [
 ];
 
 impl Judge<'_> {
-    /// Judges an archive; the format that it turns out to be.
-    pub(super) fn zip(&mut self, archive: &Archive<'_>, context: &Context<'_>) -> Format {
+    /// Judges an archive; the format that it turns out to be. `behind` says that bytes stand before
+    /// it by design, as a TensorFlow Lite model does before its files; no other loader's layout
+    /// may stand there, and offsets count from the start of the part, so that all readers agree.
+    pub(super) fn zip(
+        &mut self,
+        archive: &Archive<'_>,
+        context: &Context<'_>,
+        behind: bool,
+    ) -> Format {
         let directory = archive.directory();
         self.tally.examine(directory.end.saturating_sub(directory.start));
         let limit = u64::from(self.policy.limits.archive.entries);
@@ -41,10 +48,15 @@ impl Judge<'_> {
         }
         let view = self.view_of(archive, context);
         let layout = view.layout;
+        let behind =
+            behind && layout.is_none() && !view.is_torch() && archive.prefix_length() == 0;
         let own: Vec<&str> = view.own.iter().map(String::as_str).collect();
         let context = &Context { own: &own, ..*context };
         let tally = &mut self.tally;
         archive.audit_alloc(&mut |anomaly| {
+            if behind && anomaly.kind == AnomalyKind::PrefixData {
+                return;
+            }
             let name = printable_bytes(anomaly.name);
             let rule = anomaly.kind.rule();
             tally.find(rule, context.path, Some(anomaly.offset), &name, anomaly.kind.message());
@@ -71,7 +83,7 @@ impl Judge<'_> {
                 judged |= self.member(&entry, &view, context, &mut storages);
             }
         }
-        if layout.is_none() && !judged {
+        if layout.is_none() && !judged && !behind {
             let why = "the archive holds nothing that can be judged as a model";
             self.tally.find(Rule::FormatUnknown, context.path, None, "", why);
         }
