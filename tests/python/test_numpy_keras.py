@@ -198,3 +198,54 @@ def test_hdf5_layouts(command: str, tmp_path: Path, layout: str) -> None:
         if rule == "format.partial":
             assert report["threat_score"] == 15, (name, report["findings"])
             assert report["verdict"] == "allow"
+
+
+# --- Keras and skops ---------------------------------------------------------------------------
+
+HOSTILE = {
+    "keras": {"class_name": "system", "module": "os", "config": {"x": "\u2200"}},
+    "skops": {"__class__": "system", "__module__": "os", "__loader__": "FunctionNode"},
+}
+ENCODINGS = [
+    "utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32",
+    "utf-32-le", "utf-32-be",
+]  # fmt: skip
+
+
+def spelled(rng: random.Random, what: dict[str, Any]) -> bytes:
+    """A text around a hostile object that Python's reader of JSON takes."""
+    value: Any = what
+    for _ in range(rng.choice([0, 1, 3, 150])):
+        value = [value] if rng.random() < 0.5 else {rng.choice(["a", "\u2200", "config"]): value}
+    extra = rng.choice(
+        [None, 1.5, float("nan"), float("inf"), "\ud800", "\u2200\u2222", 10**30, "\\"]
+    )
+    value = [extra, value] if rng.random() < 0.5 else {"z": extra, "config": value}
+    text = json.dumps(value, ensure_ascii=rng.random() < 0.5, indent=rng.choice([None, 1]))
+    if rng.random() < 0.5:
+        for word in ("class_name", "config", "module", "system", "__class__", "__module__", "os"):
+            at = rng.randrange(len(word))
+            escaped = f"{word[:at]}\\u{ord(word[at]):04x}{word[at + 1 :]}"
+            text = text.replace(f'"{word}"', f'"{escaped}"')
+    if rng.random() < 0.2:
+        text = text.replace('"os"', '"numpy", "module": "os", "__module__": "os"')
+    blank = rng.choice(["", " ", "\t\n", "\r\n "])
+    return (blank + text).encode(rng.choice(ENCODINGS), "surrogatepass")
+
+
+@pytest.mark.parametrize("loader", list(HOSTILE))
+def test_json_spellings(command: str, tmp_path: Path, loader: str) -> None:
+    """However Python's reader of JSON lets a text be spelled, what it names is found."""
+    rng = random.Random(SEED)
+    for index in range(1500):
+        text = spelled(rng, HOSTILE[loader])
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        (tmp_path / f"{index}.json").write_bytes(text)
+    reports = scanned(command, tmp_path)
+    assert len(reports) > 1000
+    for name, report in reports.items():
+        found = {"reference.dangerous", "format.structure"} & report["score_breakdown"].keys()
+        assert found and report["verdict"] == "block", (name, (tmp_path / name).read_bytes())

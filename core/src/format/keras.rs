@@ -56,7 +56,7 @@ anomaly_kinds! {
 pub fn accepts(bytes: &[u8]) -> bool {
     let text = match Encoding::of(bytes) {
         Encoding::Utf8(text) => text,
-        Encoding::Other => return speaks(bytes, &["class_name", "config"]),
+        Encoding::Wide(text) => return speaks(text.units(), &["class_name", "config"]),
         Encoding::None => return false,
     };
     let (mut found, mut manifest) = (false, false);
@@ -68,7 +68,7 @@ pub fn accepts(bytes: &[u8]) -> bool {
     match read {
         // The reader of such files judges their shards, and hands the model back.
         Ok(()) => found && !manifest,
-        Err(_) => speaks(text, &["class_name", "config"]),
+        Err(_) => speaks(text.iter().copied(), &["class_name", "config"]),
     }
 }
 
@@ -80,7 +80,7 @@ pub fn read(bytes: &[u8], _limits: &Limits, sink: Sink<'_>) {
     }
     let text = match Encoding::of(bytes) {
         Encoding::Utf8(text) => text,
-        Encoding::Other | Encoding::None => {
+        Encoding::Wide(_) | Encoding::None => {
             return sink(KerasKind::Encoding.at(0, b""));
         }
     };

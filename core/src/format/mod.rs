@@ -55,6 +55,7 @@ macro_rules! anomaly_kinds {
 pub mod code_text;
 pub mod coreml;
 pub mod detect;
+mod embedded;
 pub mod event;
 pub mod executorch;
 pub mod flatbuffer;

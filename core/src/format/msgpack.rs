@@ -13,9 +13,9 @@
 //! `flax/serialization.py` (`_msgpack_ext_unpack`, `_ndarray_from_bytes`); msgpack-numpy,
 //! `msgpack_numpy.py` (`decode`).
 
+use super::embedded::may_be_pickle;
 use super::event::{Event, Sink};
 use crate::limits::Limits;
-use crate::pickle::probe::Probe;
 
 /// How deep the cheap look goes, whatever the limits say.
 const LOOK_DEPTH: u32 = 64;
@@ -185,7 +185,7 @@ impl<'a> Walk<'a> {
                     Ok(()) => self.arrays = self.arrays.saturating_add(1),
                     Err(found) => sink(found.at(start, b"")),
                 }
-                if sound.is_err() {
+                if sound == Err(MsgpackKind::Extension) {
                     self.bytes_value(content, sink);
                 }
             }
@@ -194,7 +194,7 @@ impl<'a> Walk<'a> {
     }
 
     fn bytes_value(&self, bytes: &[u8], sink: Sink<'_>) {
-        if Probe::may_import(bytes) {
+        if may_be_pickle(bytes) {
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             let offset = self.place().saturating_sub(length);
             sink(Event::Member { name: b"bytes", offset, bytes });

@@ -9,49 +9,85 @@ use crate::json::{JsonError, Reader, Str, Token};
 /// The longest `module.name` that is looked up: rules know none that is half as long.
 pub(super) const NAME_BYTES: usize = 512;
 
-/// How a text is encoded, as `json.detect_encoding` of Python sees it.
+/// How a text that opens an object or a list is encoded.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Encoding<'a> {
     /// UTF-8, behind its mark if it has one.
     Utf8(&'a [u8]),
     /// UTF-16 or UTF-32.
-    Other,
-    /// Not a text that opens an object or a list.
+    Wide(Wide<'a>),
+    /// Not such a text.
     None,
 }
 
+/// Text in units of two or four bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wide<'a> {
+    bytes: &'a [u8],
+    size: usize,
+    big: bool,
+}
+
+impl Wide<'_> {
+    /// Each unit, where it is ASCII; a question mark otherwise.
+    pub(super) fn units(&self) -> impl Iterator<Item = u8> {
+        let big = self.big;
+        self.bytes.chunks_exact(self.size).map(move |unit| {
+            let ends = if big { unit.split_last() } else { unit.split_first() };
+            match ends {
+                Some((&byte, rest)) if rest.iter().all(|&byte| byte == 0) => byte,
+                _ => b'?',
+            }
+        })
+    }
+}
+
 impl<'a> Encoding<'a> {
+    /// What Python's `json.detect_encoding` makes of the bytes.
     pub(super) fn of(bytes: &'a [u8]) -> Self {
-        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let wide = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
-        let first = bytes.iter().find(|&&byte| !matches!(byte, 0 | 0xff | 0xfe));
-        if wide || bytes.get(..2).is_some_and(|two| two.contains(&0)) {
-            let opens = first.is_some_and(|byte| matches!(byte, b'{' | b'[' | b' ' | b'\n'));
-            return if opens { Self::Other } else { Self::None };
-        }
-        let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
-        match first {
-            Some(b'{' | b'[') => Self::Utf8(text),
-            _ => Self::None,
-        }
+        let wide = |skip: usize, size, big| {
+            let bytes = bytes.get(skip..).unwrap_or_default();
+            Self::Wide(Wide { bytes, size, big })
+        };
+        let found = match bytes {
+            [0, 0, 0xfe, 0xff, ..] => wide(4, 4, true),
+            [0xff, 0xfe, 0, 0, ..] => wide(4, 4, false),
+            [0xfe, 0xff, ..] => wide(2, 2, true),
+            [0xff, 0xfe, ..] => wide(2, 2, false),
+            [0, 0, _, _, ..] => wide(0, 4, true),
+            [0, _, _, _, ..] => wide(0, 2, true),
+            [_, 0, 0, 0, ..] => wide(0, 4, false),
+            [_, 0, _, _, ..] => wide(0, 2, false),
+            _ => Self::Utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)),
+        };
+        let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        let first = match found {
+            Self::Utf8(text) => text.iter().copied().find(is_text),
+            Self::Wide(text) => text.units().find(is_text),
+            Self::None => None,
+        };
+        if matches!(first, Some(b'{' | b'[')) { found } else { Self::None }
     }
 }
 
 /// Whether a text that is no sound JSON has each of the strings, as Python's reader would see
-/// them. Zeros are passed over, so that UTF-16 and UTF-32 are read as well.
-pub(super) fn speaks<const N: usize>(text: &[u8], strings: &[&str; N]) -> bool {
-    let mut bytes = text.iter().copied().filter(|&byte| byte != 0);
+/// them.
+pub(super) fn speaks<const N: usize>(
+    mut text: impl Iterator<Item = u8>,
+    strings: &[&str; N],
+) -> bool {
     let mut seen = [false; N];
-    while bytes.by_ref().any(|byte| byte == b'"') {
+    while text.by_ref().any(|byte| byte == b'"') {
         let mut string = [0_u8; 16];
         let mut length = 0_usize;
-        while let Some(mut byte) = bytes.next() {
+        while let Some(mut byte) = text.next() {
             if byte == b'"' {
                 break;
             }
             if byte == b'\\' {
-                byte = match bytes.next() {
+                byte = match text.next() {
                     Some(b'u') => {
-                        let digits = bytes.by_ref().take(4);
+                        let digits = text.by_ref().take(4);
                         let value = digits.fold(0_u32, |value, digit| {
                             value << 4 | char::from(digit).to_digit(16).unwrap_or(0)
                         });

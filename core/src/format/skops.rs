@@ -49,9 +49,9 @@ pub fn accepts(bytes: &[u8]) -> bool {
             let read = each(text, &KEYS, &mut |object| {
                 found |= object.seen.iter().all(|seen| seen.is_there());
             });
-            if read.is_ok() { found } else { speaks(text, &KEYS) }
+            if read.is_ok() { found } else { speaks(text.iter().copied(), &KEYS) }
         }
-        Encoding::Other => speaks(bytes, &KEYS),
+        Encoding::Wide(text) => speaks(text.units(), &KEYS),
         Encoding::None => false,
     }
 }

@@ -6,8 +6,8 @@
 
 use super::file::{Cursor, until_zero};
 use super::object::Walk;
+use crate::format::embedded::may_be_pickle;
 use crate::format::keras;
-use crate::pickle::probe::Probe;
 
 /// What a datatype is, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,5 +87,5 @@ pub(super) fn read<'a>(walk: &mut Walk<'a, '_>, mut cursor: Cursor<'a>) -> Optio
 /// Whether a loader may make more of bytes than a value: a pickle that imports, or a
 /// configuration.
 pub(super) fn is_payload(bytes: &[u8]) -> bool {
-    Probe::may_import(bytes) || keras::accepts(bytes)
+    may_be_pickle(bytes) || keras::accepts(bytes)
 }

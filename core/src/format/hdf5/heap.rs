@@ -4,7 +4,7 @@
 //! Source: HDF5 File Format Specification 3.0, III.A.2 (version 2 B-trees), III.D (local heaps),
 //! III.E (global heaps), III.G (fractal heaps); `H5B2hdr.c`, `H5HF*.c` of HDF5 1.14.
 
-use super::file::{Cursor, File};
+use super::file::File;
 
 /// The deepest tree or heap that is followed: one of 16 levels holds more than any file can.
 const LEVELS: u16 = 16;
@@ -19,19 +19,22 @@ pub(super) fn local<'a>(file: File<'a>, address: u64) -> Option<&'a [u8]> {
     file.slice(cursor.address()?, length)
 }
 
-/// Hands each object of the global heap collection at the front of `bytes` to `look`; how long
-/// the collection is.
+/// Hands each object of a global heap collection to `look`, until it says no. Whether the
+/// collection is sound: libraries read one that is said to be longer than the file, up to where
+/// it ends, and so does this.
 pub(super) fn collection<'a>(
     file: File<'a>,
     address: u64,
-    look: &mut dyn FnMut(u16, &'a [u8]),
-) -> Option<u64> {
+    look: &mut dyn FnMut(u16, &'a [u8]) -> bool,
+) -> Option<()> {
     let mut cursor = file.from(address)?;
-    cursor.expect(b"GCOL\x01\0\0\0")?;
+    cursor.expect(b"GCOL\x01")?;
+    let zeros = cursor.number(3)? == 0;
     let size = cursor.length()?;
-    let header = 8_u64.checked_add(u64::from(file.length_size))?;
-    let objects = file.slice(address.checked_add(header)?, size.checked_sub(header)?)?;
-    let mut cursor = file.cursor(objects);
+    let size = size.checked_sub(8)?.checked_sub(u64::from(file.length_size))?;
+    let most = cursor.rest().len();
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut cursor = file.cursor(cursor.take(size.min(most))?);
     while !cursor.rest().is_empty() {
         let Some(index) = cursor.u16() else { break };
         // Index 0 is the space that is free, up to the end.
@@ -39,11 +42,13 @@ pub(super) fn collection<'a>(
             break;
         }
         let length = usize::try_from(cursor.length()?).ok()?;
-        look(index, cursor.take(length)?);
+        if !look(index, cursor.take(length)?) {
+            return Some(());
+        }
         let padding = length.wrapping_neg() & 7;
         cursor.skip(padding.min(cursor.rest().len()))?;
     }
-    Some(size)
+    (size <= most && zeros).then_some(())
 }
 
 /// One object of a global heap.
@@ -53,7 +58,8 @@ pub(super) fn global<'a>(file: File<'a>, address: u64, wanted: u32) -> Option<&'
         if u32::from(index) == wanted {
             found = Some(object);
         }
-    })?;
+        found.is_none()
+    });
     found
 }
 
@@ -198,8 +204,9 @@ impl<'a> Fractal<'a> {
         Some(Self { file, offset_size, length_size, huge, width, start, largest, root, rows })
     }
 
-    /// The object of an id (III.G, heap IDs), in no more than `steps` of a search.
-    pub(super) fn object(&self, id: &'a [u8], steps: &mut u64) -> Option<&'a [u8]> {
+    /// The object of an id (III.G, heap IDs). One with a place of its own in the file comes with
+    /// all others of its kind, and is empty here.
+    pub(super) fn object(&self, id: &'a [u8]) -> Option<&'a [u8]> {
         let mut cursor = self.file.cursor(id);
         let first = cursor.u8()?;
         if first >> 6 != 0 {
@@ -211,30 +218,25 @@ impl<'a> Fractal<'a> {
                 let length = cursor.number(self.length_size)?;
                 self.managed(offset, length)
             }
-            1 => self.huge(cursor, steps),
+            1 => Some(&[]),
             2 => cursor.take(usize::from(first & 15).checked_add(1)?),
             _ => None,
         }
     }
 
-    /// An object with a place of its own in the file, found by its number.
-    fn huge(&self, mut id: Cursor<'a>, steps: &mut u64) -> Option<&'a [u8]> {
-        let size = usize::from(self.file.length_size).min(id.rest().len());
-        let wanted = id.number(size)?;
-        let mut found = None;
+    /// Hands every object that has a place of its own in the file to `look`, until it says no.
+    pub(super) fn huge(&self, look: &mut dyn FnMut(Option<&'a [u8]>) -> bool) -> Option<bool> {
         let file = self.file;
+        if file.is_undefined(self.huge) {
+            return Some(true);
+        }
         records(file, self.huge, &mut |kind, record| {
             let mut cursor = file.cursor(record);
-            if let (1, Some(address), Some(length), Some(number)) =
-                (kind, cursor.address(), cursor.length(), cursor.length())
-                && number == wanted
-            {
-                found = file.slice(address, length);
-            }
-            *steps = steps.saturating_sub(1);
-            found.is_none() && *steps > 0
-        })?;
-        found
+            // An address, a length, and the number that ids refer to; other kinds are filtered,
+            // or of heaps whose ids have room for an address.
+            let place = cursor.address().zip(cursor.length()).filter(|_| kind == 1);
+            look(place.and_then(|(address, length)| file.slice(address, length)))
+        })
     }
 
     /// An object inside the heap's blocks, which double in size from row to row.

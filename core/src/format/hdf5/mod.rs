@@ -186,6 +186,7 @@ impl<'a> Superblock<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 mod tests {
     extern crate std;
 

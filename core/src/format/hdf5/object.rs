@@ -185,9 +185,10 @@ impl<'a, 's> Walk<'a, 's> {
         let mut cursor = self.file.cursor(message.data);
         let shared = message.flags & 2 != 0;
         match message.kind {
-            LINK | ATTRIBUTE if shared => self.find(Hdf5Kind::Shared, 0, name),
-            // A datatype or the like that several objects share; what it says is seen there.
-            _ if shared => {}
+            ATTRIBUTE | FILTERS if shared => self.find(Hdf5Kind::Shared, 0, name),
+            // A dataspace, datatype or fill value that several objects share, and that says
+            // nothing of other files. Libraries pass over the flag of any other message.
+            0x01 | 0x03..=0x05 if shared => {}
             LINK => self.link(cursor, depth)?,
             ATTRIBUTE => attribute::read(self, cursor)?,
             LINK_INFO => {
@@ -196,14 +197,14 @@ impl<'a, 's> Walk<'a, 's> {
                 if cursor.u8()? & 1 != 0 {
                     cursor.skip(8)?;
                 }
-                self.dense(cursor, depth)?;
+                self.dense(cursor, true, depth)?;
             }
             ATTRIBUTE_INFO => {
                 cursor.expect(&[0])?;
                 if cursor.u8()? & 1 != 0 {
                     cursor.skip(2)?;
                 }
-                self.dense(cursor, depth)?;
+                self.dense(cursor, false, depth)?;
             }
             SYMBOL_TABLE => {
                 let (tree, names) = (cursor.address()?, cursor.address()?);
@@ -219,44 +220,44 @@ impl<'a, 's> Walk<'a, 's> {
     }
 
     /// The links or attributes of a heap, by the tree of their names.
-    fn dense(&mut self, mut cursor: Cursor<'a>, depth: u32) -> Option<()> {
+    fn dense(&mut self, mut cursor: Cursor<'a>, links: bool, depth: u32) -> Option<()> {
         let file = self.file;
         let (heap, tree) = (cursor.address()?, cursor.address()?);
         if file.is_undefined(heap) {
             return Some(());
         }
         let heap = Fractal::open(file, heap)?;
-        let mut whole = Some(());
+        let mut whole = true;
         heap::records(file, tree, &mut |kind, record| {
             if !self.step() {
                 return false;
             }
             let mut record = file.cursor(record);
-            let read = match kind {
+            let id = match kind {
                 // The hash of the name, then the id.
-                5 => record.skip(4).and_then(|()| record.take(7)),
-                8 => record.take(8),
+                5 if links => record.skip(4).and_then(|()| record.take(7)),
+                8 if !links => record.take(8),
                 _ => None,
             };
-            let flags = if kind == 8 { record.u8().unwrap_or(0) } else { 0 };
-            if flags & 2 != 0 {
+            if !links && record.u8().is_some_and(|flags| flags & 2 != 0) {
                 self.find(Hdf5Kind::Shared, 0, b"");
                 return true;
             }
-            let object = read
-                .and_then(|id| heap.object(id, &mut self.work))
-                .map(|object| file.cursor(object));
-            let read = match (object, kind) {
-                (Some(link), 5) => self.link(link, depth),
-                (Some(attribute), 8) => attribute::read(self, attribute),
-                _ => None,
-            };
-            if read.is_none() {
-                whole = None;
-            }
+            let object = id.and_then(|id| heap.object(id));
+            whole &= object == Some(&[]) || self.stored(object, links, depth).is_some();
             true
         })?;
-        whole
+        heap.huge(&mut |object| {
+            whole &= self.stored(object, links, depth).is_some();
+            self.step()
+        })?;
+        whole.then_some(())
+    }
+
+    /// A link or an attribute from a heap.
+    fn stored(&mut self, object: Option<&'a [u8]>, links: bool, depth: u32) -> Option<()> {
+        let cursor = self.file.cursor(object?);
+        if links { self.link(cursor, depth) } else { attribute::read(self, cursor) }
     }
 
     /// A link message (IV.A.2.g).
@@ -348,8 +349,8 @@ impl<'a, 's> Walk<'a, 's> {
         Some(())
     }
 
-    /// Strings and sequences of any length, which datasets refer to: pickles are kept there too,
-    /// and no filter hides them.
+    /// Strings and sequences of any length, which attributes and datasets refer to: all of them
+    /// are looked through, whoever refers to them, and no filter hides them.
     pub(super) fn heaps(&mut self) {
         let file = self.file;
         let Some(all) = file.slice(0, file.length()) else { return };
@@ -357,13 +358,22 @@ impl<'a, 's> Walk<'a, 's> {
         while let Some(found) = all.get(at..).and_then(find_collection) {
             at = at.saturating_add(found);
             let address = u64::try_from(at).unwrap_or(u64::MAX);
-            let size = heap::collection(file, address, &mut |_, object| {
+            let sound = heap::collection(file, address, &mut |_, object| {
+                if !self.step() || !self.looks_at(object) {
+                    return false;
+                }
                 if attribute::is_payload(object) {
                     self.member(b"heap", object);
                 }
+                true
             });
-            let size = size.and_then(|size| usize::try_from(size).ok());
-            at = at.saturating_add(size.unwrap_or(0).max(8));
+            // Numbers may spell the signature by chance, but hardly the zeros behind it.
+            let meant = all.get(at..).is_some_and(|rest| rest.starts_with(b"GCOL\x01\0\0\0"));
+            if sound.is_none() && meant {
+                self.find(Hdf5Kind::Broken, address, b"GCOL");
+            }
+            // What the size says may be meant to hide the next one.
+            at = at.saturating_add(5);
         }
     }
 }
@@ -375,6 +385,7 @@ fn find_collection(bytes: &[u8]) -> Option<usize> {
 
 const LINK_INFO: u16 = 0x02;
 const LINK: u16 = 0x06;
+const FILTERS: u16 = 0x0b;
 const ATTRIBUTE: u16 = 0x0c;
 const SHARED_TABLE: u16 = 0x0f;
 const CONTINUATION: u16 = 0x10;
