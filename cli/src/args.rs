@@ -50,6 +50,7 @@ Examples:
   secure-torch scan --max-threat-score 15 model.pt      a stricter gate: SAFE and LOW only
   secure-torch scan --allow sklearn.svm._classes.SVC --allow my_app:Outer.Inner model.pkl
   secure-torch scan --limit archive.depth=2 --limit pickle.globals=1000 model.pt
+  secure-torch scan --policy ci.toml models/            obey this file and no other
 
 Exit codes:
   0  every file is allowed
@@ -61,6 +62,14 @@ Examples:
   secure-torch trace model.pkl
   secure-torch trace model.pt --member archive/data.pkl
   secure-torch trace model.pt --json | jq 'select(.notes | length > 0)'";
+
+const POLICY_EXAMPLES: &str = "\
+Examples:
+  secure-torch policy check                       validate the file that is in force here
+  secure-torch policy check models/               which line decides what for each file
+  secure-torch policy check --policy ci.toml models/a.pt
+
+Exit codes are those of scan; a policy that is not valid is 2.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -105,6 +114,8 @@ pub(crate) enum Command {
     /// List the opcodes of a file's pickles, with the stack, the imports and the findings
     #[command(after_help = TRACE_EXAMPLES)]
     Trace(TraceArgs),
+    /// Validate a policy file, and explain what it decides
+    Policy(PolicyCommandArgs),
     /// Print the rules: points, reasons, families, levels, limits
     Rules(RulesArgs),
     /// Print a completion script for a shell
@@ -158,8 +169,51 @@ pub(crate) struct PolicyArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) max_threat_score: Option<u8>,
 
+    /// Obey this policy file, and look for no other
+    ///
+    /// Without it, the nearest `secure-torch.toml` counts that lies in the working directory or
+    /// above it, and above what is judged. The other switches win over the file.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_policy")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// Obey no policy file
+    #[arg(long)]
+    pub(crate) no_policy: bool,
+
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
+}
+
+/// `policy`
+#[derive(Debug, Args)]
+pub(crate) struct PolicyCommandArgs {
+    /// What to do with policies.
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Validate a policy file; with paths, explain which line decides what
+    #[command(after_help = POLICY_EXAMPLES)]
+    Check(CheckArgs),
+}
+
+/// `policy check`
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Files and folders to judge; without any, the policy file alone is validated
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// The policy file, instead of the one that would be found
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// How to print the result
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 /// The parts of the policy that every reading of a file obeys.
@@ -183,7 +237,12 @@ pub(crate) struct ReadingArgs {
 impl ReadingArgs {
     /// The default policy with these parts set.
     pub(crate) fn policy(&self) -> Policy {
-        let mut policy = Policy { allow: self.allow.clone(), ..Policy::default() };
+        self.over(Policy::default())
+    }
+
+    /// A policy with these parts set over its own.
+    pub(crate) fn over(&self, mut policy: Policy) -> Policy {
+        policy.allow.extend(self.allow.iter().cloned());
         for (name, value) in &self.limit {
             // The parser has tried it: name and value are those of a limit.
             policy.limits.set(name, *value);

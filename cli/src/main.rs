@@ -11,6 +11,7 @@ mod frames;
 mod json;
 mod manual;
 mod output;
+mod policy;
 mod progress;
 mod report;
 mod rules;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     match &cli.command {
         Command::Scan(args) => scan::run(args, cli.color),
         Command::Trace(args) => trace::run(args, cli.color),
+        Command::Policy(args) => policy::run(args, cli.color),
         Command::Rules(args) => rules::run(args, cli.color),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),

@@ -48,7 +48,7 @@ impl Bar {
 
 impl Progress for Bar {
     fn found(&self, files: u64) {
-        self.bar.set_length(files);
+        self.bar.inc_length(files);
     }
 
     fn finished(&self, path: &Path) {

@@ -28,6 +28,7 @@ pub(crate) fn print<W: Write>(
     let shown = if verbose { usize::MAX } else { SHOWN };
     header(report, policy, page)?;
     score(report, page)?;
+    crate::policy::applied(report, page)?;
     findings(report, shown, page)?;
     globals(report, shown, page)?;
     parts(report, verbose, page)?;
@@ -151,6 +152,9 @@ fn finding<W: Write>(
     let mut place = place(&finding.path, finding.offset);
     if finding.count > 1 {
         place.push_str(&format!(", {} times", finding.count));
+    }
+    if let Some(reason) = &finding.ignored {
+        place.push_str(&format!(", ignored: {reason}"));
     }
     if finding.subject.is_empty() {
         let whole = finding.path.is_empty() && finding.offset.is_none();

@@ -5,28 +5,31 @@
 //! an error wins over an allowance, because a gate must not open on what it has not seen.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 
-use secure_torch::{Policy, Report, Source};
+use secure_torch::{Error, Policy, Report, Source};
 
-use crate::args::{Format, PolicyArgs, ScanArgs, When};
+use crate::args::{Format, ScanArgs, When};
 use crate::errors::Problem;
 use crate::output::{Page, closed_is_fine};
 use crate::progress::Bar;
-use crate::{json, report, summary};
+use crate::{json, policy, report, summary};
 
 /// How many blocked files get a full report; the others get a line.
 const FULL: usize = 3;
 
 /// What came of every path, in the order of the paths.
-struct Judged {
-    reports: Vec<Report>,
-    problems: Vec<Problem>,
+pub(crate) struct Judged {
+    pub(crate) reports: Vec<Report>,
+    /// The policy of each report.
+    pub(crate) policies: Vec<Rc<Policy>>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Judged {
-    fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         let blocked = self.reports.iter().any(|report| !report.load_allowed());
         match (blocked, self.problems.is_empty()) {
             (true, _) => 1,
@@ -34,11 +37,16 @@ impl Judged {
             (false, true) => 0,
         }
     }
+
+    fn each(&self) -> impl Iterator<Item = (&Report, &Policy)> {
+        self.reports.iter().zip(self.policies.iter().map(Rc::as_ref))
+    }
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &ScanArgs, color: When) -> ExitCode {
-    let judged = judge(args);
+    let policy = |path: Option<&Path>| policy::of(&args.policy, path);
+    let judged = judge(&args.paths, policy, !args.quiet);
     let mut code = judged.exit_code();
     for problem in &judged.problems {
         problem.tell();
@@ -52,68 +60,92 @@ pub(crate) fn run(args: &ScanArgs, color: When) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The policy of the command line.
-fn policy(args: &PolicyArgs) -> Policy {
-    let mut policy = args.reading.policy();
-    if let Some(most) = args.max_threat_score {
-        policy.max_threat_score = most;
-    }
-    policy
-}
-
-fn judge(args: &ScanArgs) -> Judged {
-    let policy = policy(&args.policy);
-    let mut judged = Judged { reports: Vec::new(), problems: Vec::new() };
+/// Judges paths and standard input, each under its own policy.
+pub(crate) fn judge(
+    paths: &[PathBuf],
+    policy: impl Fn(Option<&Path>) -> Result<Policy, Error>,
+    show_progress: bool,
+) -> Judged {
+    let mut judged = Judged { reports: Vec::new(), policies: Vec::new(), problems: Vec::new() };
     let is_stdin = |path: &&PathBuf| path.as_os_str() == "-";
-    let paths: Vec<PathBuf> = args.paths.iter().filter(|path| !is_stdin(path)).cloned().collect();
-
-    let bar = Bar::new(!args.quiet);
-    let results = secure_torch::scan_paths(&paths, &policy, &bar);
-    drop(bar);
-    // A folder without a file gives no result at all.
-    for folder in paths.iter().filter(|path| path.is_dir()) {
-        if !results.iter().any(|(path, _)| path.starts_with(folder)) {
-            judged.problems.push(Problem::nothing_at(folder));
-        }
-    }
-    for (_, result) in results {
-        match result {
-            Ok(report) => judged.reports.push(report),
+    // Paths under one policy are judged together, in parallel.
+    let mut groups: Vec<(Rc<Policy>, Vec<PathBuf>)> = Vec::new();
+    for path in paths.iter().filter(|path| !is_stdin(path)) {
+        match policy(Some(path)) {
+            Ok(policy) => match groups.last_mut() {
+                Some((last, group)) if same_file(last, &policy) => group.push(path.clone()),
+                _ => groups.push((Rc::new(policy), vec![path.clone()])),
+            },
             Err(error) => judged.problems.push(error.into()),
         }
     }
+    let bar = Bar::new(show_progress);
+    for (policy, paths) in &groups {
+        let results = secure_torch::scan_paths(paths, policy, &bar);
+        // A folder without a file gives no result at all.
+        for folder in paths.iter().filter(|path| path.is_dir()) {
+            if !results.iter().any(|(path, _)| path.starts_with(folder)) {
+                judged.problems.push(Problem::nothing_at(folder));
+            }
+        }
+        for (_, result) in results {
+            judged.add(result, policy);
+        }
+    }
+    drop(bar);
 
-    if args.paths.iter().any(|path| is_stdin(&path)) {
-        let limit = policy.limits.file.standard_input_bytes;
-        match Source::read("-", io::stdin().lock(), limit) {
-            Ok(source) => judged.reports.push(secure_torch::scan(&source, &policy)),
+    if paths.iter().any(|path| is_stdin(&path)) {
+        match policy(None) {
+            Ok(policy) => {
+                let limit = policy.limits.file.standard_input_bytes;
+                let source = Source::read("-", io::stdin().lock(), limit);
+                let report = source.map(|source| secure_torch::scan(&source, &policy));
+                judged.add(report, &Rc::new(policy));
+            }
             Err(error) => judged.problems.push(error.into()),
         }
     }
     judged
 }
 
+impl Judged {
+    fn add(&mut self, result: Result<Report, Error>, policy: &Rc<Policy>) {
+        match result {
+            Ok(report) => {
+                self.reports.push(report);
+                self.policies.push(Rc::clone(policy));
+            }
+            Err(error) => self.problems.push(error.into()),
+        }
+    }
+}
+
+/// Whether two policies of one command line come from the same file.
+fn same_file(one: &Policy, other: &Policy) -> bool {
+    let path = |policy: &Policy| policy.file.as_ref().map(|file| file.path().to_owned());
+    path(one) == path(other)
+}
+
 fn print<W: Write>(args: &ScanArgs, judged: &Judged, page: &mut Page<W>) -> io::Result<()> {
     if args.format == Format::Json {
         return json::print(&json::Document::new(&judged.reports, &judged.problems), page);
     }
-    let policy = policy(&args.policy);
-    let blocked = || judged.reports.iter().filter(|report| !report.load_allowed());
+    let blocked = || judged.each().filter(|(report, _)| !report.load_allowed());
     if args.quiet {
-        return blocked().try_for_each(|report| summary::line(report, page));
+        return blocked().try_for_each(|(report, _)| summary::line(report, page));
     }
     let single = judged.reports.len() == 1 && judged.problems.is_empty();
     if single || args.verbose {
-        for report in &judged.reports {
-            report::print(report, &policy, args.verbose, page)?;
+        for (report, policy) in judged.each() {
+            report::print(report, policy, args.verbose, page)?;
         }
     } else {
         for report in judged.reports.iter().filter(|report| report.load_allowed()) {
             summary::line(report, page)?;
         }
-        for report in blocked().take(FULL) {
+        for (report, policy) in blocked().take(FULL) {
             page.blank()?;
-            report::print(report, &policy, false, page)?;
+            report::print(report, policy, false, page)?;
         }
     }
     if single {

@@ -62,7 +62,7 @@ codes! {
         "give a file instead of a stream, a smaller folder, or raise the limit: `Policy::limits` in the library, `--limit` on the command line";
     /// The policy is not valid.
     Policy "policy-invalid"
-        "a global is MODULE.NAME, or MODULE:NAME where the name holds dots; a limit is the name of one and a whole number that fits it";
+        "a global is MODULE.NAME, or MODULE:NAME where the name holds dots; a limit is the name of one and a whole number that fits it; docs/policy.md describes the file, and `secure-torch policy check` reads one";
     /// Something was asked for that cannot be done. The library does not raise it; its doors do.
     Usage "usage" "run with `--help` to see what is expected";
 }

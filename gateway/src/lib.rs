@@ -15,6 +15,7 @@
 pub mod error;
 pub mod policy;
 pub mod report;
+mod repository;
 pub mod scan;
 pub mod source;
 pub mod text;
@@ -22,8 +23,8 @@ pub mod trace;
 pub mod walk;
 
 pub use error::{Code, Error};
-pub use policy::{GlobalName, Policy};
-pub use report::{Finding, Global, Part, Report, SCHEMA};
+pub use policy::{GlobalName, Policy, PolicyFile};
+pub use report::{Applied, Finding, Global, Part, PolicyInfo, Report, SCHEMA};
 pub use scan::scan;
 pub use secure_torch_core as core;
 pub use secure_torch_core::score::{Level, Verdict};

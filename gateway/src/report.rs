@@ -45,6 +45,8 @@ pub struct Report {
     pub parts: Vec<Part>,
     /// What the judgement does not cover, as sentences.
     pub limits: Vec<String>,
+    /// The policy file under which the verdict was reached, where there is one.
+    pub policy: Option<PolicyInfo>,
     /// The rule set that judged.
     pub rules: RulesInfo,
 }
@@ -66,6 +68,8 @@ pub struct Finding {
     pub message: String,
     /// How often the same rule met the same subject in this part.
     pub count: u64,
+    /// The reason for which the policy's file ignores it, where it does. Safe to print.
+    pub ignored: Option<String>,
 }
 
 /// A global that a pickle asks for.
@@ -109,6 +113,30 @@ pub struct Part {
     pub format: &'static str,
     /// Its length, unpacked.
     pub size_bytes: u64,
+}
+
+/// A policy file, and what of it decided.
+#[derive(Clone, Debug, Serialize)]
+pub struct PolicyInfo {
+    /// The file's path, as it was given or found. Safe to print.
+    pub path: String,
+    /// The SHA-256 of the file.
+    pub sha256: String,
+    /// The entries that applied, in the order of the lines.
+    pub applied: Vec<Applied>,
+}
+
+/// An entry of a policy file that applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// `max_threat_score`, `limits`, `formats.allow`, `formats.deny`, `allow` or `ignore`.
+    pub entry: &'static str,
+    /// The entry's line in the file.
+    pub line: u32,
+    /// What it says. Safe to print.
+    pub what: String,
+    /// The reason that the file gives. Safe to print.
+    pub reason: String,
 }
 
 /// Which rules judged.

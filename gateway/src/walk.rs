@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use secure_torch_core::format::detect::Format;
 use secure_torch_core::limits;
 use walkdir::WalkDir;
 
 use crate::error::{Code, Error};
-use crate::policy::Policy;
+use crate::policy::{Policy, folder_of};
 use crate::report::Report;
-use crate::scan::scan;
+use crate::repository::{self, Claims, Companion, is_companion};
+use crate::scan::{Reference, scan_among};
 use crate::source::Source;
 
 /// Hears how far a scan has come. The methods may be called from several threads.
@@ -28,41 +30,156 @@ pub trait Progress {
 /// Hears nothing.
 impl Progress for () {}
 
+/// How many files beside a file that nobody can read are asked whether they claim it.
+const NEIGHBOURS: usize = 256;
+
 /// Opens a file, judges it, and checks that it did not change meanwhile.
+///
+/// The files that it refers to have to be there, and long enough. Where no reader accepts it, the
+/// files beside it are asked whether one of them takes it for raw numbers.
 ///
 /// # Errors
 /// Where the file cannot be opened, or changed while it was judged.
 pub fn scan_path(path: &Path, policy: &Policy) -> Result<Report, Error> {
-    let source = Source::open(path)?;
-    let report = scan(&source, policy);
-    source.verify_unchanged()?;
-    Ok(report)
+    let judged = open(path, policy, None)?;
+    if judged.report.format != "unknown" {
+        return Ok(judged.report);
+    }
+    match claimed_beside(path, policy) {
+        Some(claim) => Ok(open(path, policy, Some(&claim))?.report),
+        None => Ok(judged.report),
+    }
 }
 
 /// Judges files, and folders with everything below them, in parallel.
 ///
 /// A link to a folder is not followed, so no folder is entered twice, and is an error in its
-/// place; a link to a file is judged as the file that it leads to. What cannot be judged is an error in its
-/// place. The order is that of `paths`, and by name inside a folder.
+/// place; a link to a file is judged as the file that it leads to. What cannot be judged is an
+/// error in its place. The order is that of `paths`, and by name inside a folder; behind the files
+/// of a folder come the repositories in it, each judged as a whole.
 pub fn scan_paths(
     paths: &[PathBuf],
     policy: &Policy,
     progress: &(dyn Progress + Sync),
 ) -> Vec<(PathBuf, Result<Report, Error>)> {
-    let found: Vec<(PathBuf, Option<Error>)> =
-        paths.iter().flat_map(|path| files(path, &policy.limits.file)).collect();
-    progress.found(found.len() as u64);
-    found
+    let found: Vec<Vec<(PathBuf, Option<Error>)>> =
+        paths.iter().map(|path| files(path, &policy.limits.file)).collect();
+    progress.found(found.iter().map(|files| files.len() as u64).sum());
+    let mut results = Vec::new();
+    for (path, files) in paths.iter().zip(found) {
+        if path.is_dir() {
+            results.extend(folder(path, files, policy, progress));
+        } else {
+            results.extend(files.into_iter().map(|(path, _)| (path, None)));
+        }
+    }
+    // Files that were named by themselves may be many, and are judged in parallel too.
+    results
         .into_par_iter()
-        .map(|(path, error)| {
-            let judged = match error {
-                Some(error) => Err(error),
-                None => scan_path(&path, policy),
-            };
-            progress.finished(&path);
+        .map(|(path, judged)| {
+            let judged = judged.unwrap_or_else(|| {
+                let judged = scan_path(&path, policy);
+                progress.finished(&path);
+                judged
+            });
             (path, judged)
         })
         .collect()
+}
+
+/// What came of a file.
+struct Judged {
+    report: Report,
+    references: Vec<Reference>,
+    /// Whether the files that it names are raw numbers: it is a manifest of TensorFlow.js.
+    raw: bool,
+}
+
+fn open(path: &Path, policy: &Policy, claim: Option<&str>) -> Result<Judged, Error> {
+    let source = Source::open(path)?;
+    let (report, references) = scan_among(&source, policy, claim);
+    let manifest = b"\"weightsManifest\"";
+    let index = |reference: &Reference| reference.by == Format::ShardIndex;
+    let raw = references.iter().any(index)
+        && source.bytes().windows(manifest.len()).any(|bytes| bytes == manifest);
+    source.verify_unchanged()?;
+    Ok(Judged { report, references, raw })
+}
+
+/// What comes of the files below a folder, and of the repositories among them.
+fn folder(
+    root: &Path,
+    files: Vec<(PathBuf, Option<Error>)>,
+    policy: &Policy,
+    progress: &(dyn Progress + Sync),
+) -> Vec<(PathBuf, Option<Result<Report, Error>>)> {
+    // Whoever may claim others is judged before them.
+    let mut judged: Vec<(PathBuf, Option<Result<Judged, Error>>)> = files
+        .into_par_iter()
+        .map(|(path, error)| {
+            let judged = match error {
+                Some(error) => Some(Err(error)),
+                None => is_companion(&path).then(|| open(&path, policy, None)),
+            };
+            if judged.is_some() {
+                progress.finished(&path);
+            }
+            (path, judged)
+        })
+        .collect();
+    let mut claims = Claims::default();
+    for (path, judged) in &judged {
+        if let Some(Ok(judged)) = judged {
+            claims.add(&judged.companion(path));
+        }
+    }
+    judged.par_iter_mut().for_each(|(path, judged)| {
+        if judged.is_none() {
+            *judged = Some(open(path, policy, claims.of(path)));
+            progress.finished(path);
+        }
+    });
+    let reports: Vec<(&Path, &Report)> = judged
+        .iter()
+        .filter_map(|(path, judged)| match judged {
+            Some(Ok(judged)) => Some((path.as_path(), &judged.report)),
+            _ => None,
+        })
+        .collect();
+    let repositories = repository::judge(root, &reports, policy);
+    judged
+        .into_iter()
+        .map(|(path, judged)| (path, judged.map(|judged| judged.map(|judged| judged.report))))
+        .chain(repositories.into_iter().map(|(path, report)| (path, Some(Ok(report)))))
+        .collect()
+}
+
+impl Judged {
+    fn companion<'c>(&'c self, path: &'c Path) -> Companion<'c> {
+        let Self { report, references, raw } = self;
+        Companion { path, formats: &report.formats, references, raw: *raw }
+    }
+}
+
+/// Which of the files in a file's own folder, and in the one above, takes it for raw numbers: a
+/// SavedModel and a Core ML package keep their numbers one folder below.
+fn claimed_beside(path: &Path, policy: &Policy) -> Option<String> {
+    let folder = folder_of(path).canonicalize().ok()?;
+    let path = folder.join(path.file_name()?);
+    let mut claims = Claims::default();
+    for folder in folder.ancestors().take(2) {
+        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        let mut beside: Vec<PathBuf> =
+            entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        beside.retain(|other| is_companion(other) && other.is_file());
+        beside.sort();
+        for other in beside.iter().take(NEIGHBOURS) {
+            if let Ok(judged) = open(other, policy, None) {
+                claims.add(&judged.companion(other));
+            }
+        }
+    }
+    claims.of(&path).map(str::to_owned)
 }
 
 /// The files at or below a path, each with the error that keeps it from being opened.

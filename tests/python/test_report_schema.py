@@ -56,3 +56,26 @@ def test_reports_of_what_cannot_be_judged(command: str, validator: Any, tmp_path
     assert code == 2
     assert document["reports"] == []
     assert len(document["errors"]) == 1
+
+
+def test_reports_of_folders_and_under_a_policy(
+    command: str, validator: Any, tmp_path: Path
+) -> None:
+    """Every vector that is a folder, under a policy that ignores and denies."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        "max_threat_score = 30\nlimits.archive.depth = 4\nformats.deny = ['text']\n"
+        "[[ignore]]\nrule = 'repository.shard'\nreason = 'a test'\n"
+        "[[allow]]\nglobal = 'own.Model'\nreason = 'a test'\n",
+        encoding="utf-8",
+    )
+    for tree in vectors.trees():
+        tree.make(tmp_path / "models" / tree.id)
+    arguments = ("--policy", str(policy), "--format", "json", str(tmp_path / "models"))
+    document, _ = run_json(command, "scan", *arguments)
+    check(validator, document)
+    reports = document["reports"]
+    assert {"repository", "pickle"} <= {report["format"] for report in reports}
+    entries = {entry["entry"] for report in reports for entry in report["policy"]["applied"]}
+    assert entries == {"max_threat_score", "limits", "formats.deny", "ignore", "allow"}
+    assert any(finding["ignored"] for report in reports for finding in report["findings"])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import vectors
 from conftest import run_json
+
+LEVELS = ["safe", "low", "medium", "high", "critical"]
 
 
 def test_every_vector(command: str, tmp_path: Path) -> None:
@@ -25,22 +28,41 @@ def test_every_vector(command: str, tmp_path: Path) -> None:
     reports = {report["path"]: report for report in document["reports"]}
     wrong = []
     for place, vector in places.items():
-        report, expect = reports.get(place), vector.expect
-        if report is None:
-            wrong.append(f"{vector.id}: no report")
-            continue
-        rules = set(report["score_breakdown"])
-        names = {(entry["module"], entry["name"]) for entry in report["globals"]}
-        wanted = {(module, name) for module, name in expect.get("globals", [])}
-        if report["verdict"] != expect["verdict"]:
-            wrong.append(f"{vector.id}: {report['verdict']}, not {expect['verdict']}: {rules}")
-        level = report["threat_level"].lower()
-        if level not in [name.lower() for name in expect["level"]]:
-            wrong.append(f"{vector.id}: {level}, not {expect['level']}: {rules}")
-        if missing := set(expect["rules"]) - rules:
-            wrong.append(f"{vector.id}: without {missing}, only {rules}")
-        if extra := set(expect.get("not_rules", [])) & rules:
-            wrong.append(f"{vector.id}: with {extra}")
-        if unseen := wanted - names:
-            wrong.append(f"{vector.id}: does not report {unseen}, only {names}")
+        found_reports = [reports[place]] if place in reports else []
+        wrong += differences(vector.id, found_reports, vector.expect)
     assert not wrong, f"{len(wrong)} complaints\n" + "\n".join(wrong)
+
+
+def test_every_tree(command: str, tmp_path: Path) -> None:
+    """Scans each folder by itself: what one report alone does not say, all of them say."""
+    wrong = []
+    for tree in vectors.trees():
+        folder = tmp_path / tree.id
+        folder.mkdir()
+        tree.make(folder)
+        document, _ = run_json(command, "scan", "--no-policy", "--format", "json", str(folder))
+        wrong += differences(tree.id, document["reports"], tree.expect)
+    assert not wrong, f"{len(wrong)} complaints\n" + "\n".join(wrong)
+
+
+def differences(identity: str, reports: list[dict[str, Any]], expect: dict[str, Any]) -> list[str]:
+    """Everything in which the reports of a vector, taken together, are not as expected."""
+    if not reports:
+        return [f"{identity}: no report"]
+    wrong = []
+    rules = {rule for report in reports for rule in report["score_breakdown"]}
+    names = {(entry["module"], entry["name"]) for report in reports for entry in report["globals"]}
+    wanted = {(module, name) for module, name in expect.get("globals", [])}
+    verdict = "block" if any(report["verdict"] == "block" for report in reports) else "allow"
+    if verdict != expect["verdict"]:
+        wrong.append(f"{identity}: {verdict}, not {expect['verdict']}: {rules}")
+    level = max((report["threat_level"].lower() for report in reports), key=LEVELS.index)
+    if level not in [name.lower() for name in expect["level"]]:
+        wrong.append(f"{identity}: {level}, not {expect['level']}: {rules}")
+    if missing := set(expect["rules"]) - rules:
+        wrong.append(f"{identity}: without {missing}, only {rules}")
+    if extra := set(expect.get("not_rules", [])) & rules:
+        wrong.append(f"{identity}: with {extra}")
+    if unseen := wanted - names:
+        wrong.append(f"{identity}: does not report {unseen}, only {names}")
+    return wrong

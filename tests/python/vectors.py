@@ -30,13 +30,55 @@ def assemble(entry: dict[str, Any]) -> bytes:
     return b"".join(bytes.fromhex(step[1]) * (step[2] if len(step) > 2 else 1) for step in steps)
 
 
+@dataclass(frozen=True)
+class Tree:
+    """A vector that is a folder: bytes by name, and where its links lead."""
+
+    id: str
+    files: dict[str, bytes]
+    links: dict[str, str]
+    expect: dict[str, Any]
+
+    def make(self, folder: Path) -> None:
+        """Makes it below a folder."""
+        for name, data in self.files.items():
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        for name, target in self.links.items():
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(target)
+
+
+def entries() -> list[dict[str, Any]]:
+    """Every vector as it stands in its file, in the order of the files."""
+    documents = [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))
+    ]
+    return [entry for document in documents for entry in document.get("vectors", [])]
+
+
+def checked(entry: dict[str, Any]) -> bytes:
+    """The bytes of a file, which have the hash that it states."""
+    data = assemble(entry)
+    assert hashlib.sha256(data).hexdigest() == entry["sha256"], entry
+    return data
+
+
 def load() -> list[Vector]:
-    """Every vector, in the order of the files."""
+    """Every vector of one file."""
+    files = [entry for entry in entries() if "tree" not in entry]
+    return [Vector(entry["id"], entry["name"], checked(entry), entry["expect"]) for entry in files]
+
+
+def trees() -> list[Tree]:
+    """Every vector that is a folder."""
     found = []
-    for path in sorted(FOLDER.glob("*.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        for entry in document.get("vectors", []):
-            data = assemble(entry)
-            assert hashlib.sha256(data).hexdigest() == entry["sha256"], entry["id"]
-            found.append(Vector(entry["id"], entry["name"], data, entry["expect"]))
+    for entry in entries():
+        nodes = entry.get("tree", [])
+        files = {node["name"]: checked(node) for node in nodes if "link" not in node}
+        links = {node["name"]: node["link"] for node in nodes if "link" in node}
+        if nodes:
+            found.append(Tree(entry["id"], files, links, entry["expect"]))
     return found

@@ -12,7 +12,7 @@ mod read;
 mod sevenz;
 mod sink;
 mod stream;
-mod tally;
+pub(crate) mod tally;
 mod tape;
 mod unpack;
 mod view;
@@ -29,11 +29,12 @@ use secure_torch_core::score::Rule;
 
 use crate::policy::Policy;
 use crate::report::Report;
+use crate::repository;
 use crate::source::Source;
 use crate::trace::Stream;
 use probe::Names;
 pub(crate) use read::Reference;
-use tally::Tally;
+use tally::{Subject, Tally};
 
 /// Judges a source. It cannot fail: what cannot be judged is a finding that blocks.
 #[must_use]
@@ -48,7 +49,8 @@ pub(crate) fn scan_among(
     policy: &Policy,
     claim: Option<&str>,
 ) -> (Report, Vec<Reference>) {
-    let mut judge = Judge::new(policy);
+    let policy = policy.at(source.path());
+    let mut judge = Judge::new(&policy);
     let mut context = Context::file(source.name());
     if claim.is_some() {
         context.unknown = Unknown::Claimed;
@@ -61,7 +63,15 @@ pub(crate) fn scan_among(
             crate::text::printable(claim)
         ));
     }
-    (tally.into_report(source, policy, &formats), references)
+    if let Some(path) = source.path() {
+        repository::follow(path, source.bytes(), &references, &policy, &mut tally);
+        if path.file_name().is_some_and(|name| name == crate::policy::FILE_NAME) {
+            tally.note(repository::NOT_OBEYED);
+        }
+    }
+    let size = source.bytes().len() as u64;
+    let subject = Subject { name: source.name(), path: source.path(), size };
+    (tally.into_report(&subject, &policy, &formats), references)
 }
 
 /// Hands every pickle of a source to `listener`, in the order in which they are met, with the
@@ -71,7 +81,8 @@ pub(crate) fn listen<'p>(
     policy: &'p Policy,
     listener: &'p mut dyn FnMut(&Stream<'_>),
 ) {
-    let mut judge = Judge::new(policy);
+    let policy = policy.at(source.path());
+    let mut judge = Judge::new(&policy);
     judge.listener = Some(listener);
     judge.part(source.bytes(), &Context::file(source.name()));
 }
@@ -235,6 +246,10 @@ impl<'p> Judge<'p> {
                 !self.tally.hits(Rule::ArchiveAmbiguous) && !self.tally.hits(Rule::ArchiveCorrupt);
             let chance = bytes.starts_with(b"PK") && sound;
             let names = if chance { Names::Dangerous } else { Names::Files };
+            self.would_import(bytes, names)
+        } else if context.unknown == Unknown::Claimed {
+            // Raw numbers decode as a few opcodes by chance, as a storage's do.
+            let names = if bytes.starts_with(b"\x80") { Names::Paths } else { Names::Numbers };
             self.would_import(bytes, names)
         } else if names_text(context.name) && self.is_text(bytes) {
             self.is_pickle(bytes, Names::Called)

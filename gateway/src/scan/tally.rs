@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::path::Path;
 
 use secure_torch_core::format::detect::Format;
 use secure_torch_core::limits;
@@ -9,30 +10,31 @@ use secure_torch_core::pickle::opcode::Opcode;
 use secure_torch_core::rules::{Class, Judgement};
 use secure_torch_core::score::{Gate, Rule, RuleSet, Verdict, score};
 
-use crate::policy::Policy;
+use crate::policy::{self, Policy};
 use crate::report::{Call, Finding, Global, Part, Report, RulesInfo};
-use crate::source::Source;
 use crate::text::printable;
 
 /// Findings, globals and parts of one file.
-pub(super) struct Tally {
+pub(crate) struct Tally {
     limits: limits::Report,
     rules: RuleSet,
     findings: Vec<Finding>,
     findings_by_key: HashMap<(Rule, String, String), usize>,
     findings_by_rule: HashMap<Rule, u32>,
     findings_omitted: u64,
+    rules_omitted: RuleSet,
     globals: Vec<Global>,
     globals_by_key: HashMap<(String, String, String), usize>,
     globals_by_class: HashMap<bool, u32>,
     globals_omitted: u64,
     parts: Vec<Part>,
+    formats: BTreeSet<Format>,
     notes: BTreeSet<String>,
     examined: u64,
 }
 
 impl Tally {
-    pub(super) fn new(limits: limits::Report) -> Self {
+    pub(crate) fn new(limits: limits::Report) -> Self {
         Self {
             limits,
             rules: RuleSet::EMPTY,
@@ -40,18 +42,20 @@ impl Tally {
             findings_by_key: HashMap::new(),
             findings_by_rule: HashMap::new(),
             findings_omitted: 0,
+            rules_omitted: RuleSet::EMPTY,
             globals: Vec::new(),
             globals_by_key: HashMap::new(),
             globals_by_class: HashMap::new(),
             globals_omitted: 0,
             parts: Vec::new(),
+            formats: BTreeSet::new(),
             notes: BTreeSet::new(),
             examined: 0,
         }
     }
 
     /// A rule is hit. The same rule on the same subject of the same part is one finding.
-    pub(super) fn find(
+    pub(crate) fn find(
         &mut self,
         rule: Rule,
         part: &str,
@@ -73,6 +77,7 @@ impl Tally {
         let of_rule = self.findings_by_rule.entry(rule).or_insert(0);
         if self.findings.len() >= self.limits.findings as usize && *of_rule >= self.limits.sites {
             self.findings_omitted += 1;
+            self.rules_omitted.insert(rule);
             return;
         }
         *of_rule += 1;
@@ -85,16 +90,17 @@ impl Tally {
             subject,
             message: message.to_string(),
             count: 1,
+            ignored: None,
         });
     }
 
     /// Whether a rule is hit so far.
-    pub(super) fn hits(&self, rule: Rule) -> bool {
+    pub(crate) fn hits(&self, rule: Rule) -> bool {
         self.rules.contains(rule)
     }
 
     /// A pickle asks for a global; where it is kept, if there is room.
-    pub(super) fn global(
+    pub(crate) fn global(
         &mut self,
         part: &str,
         offset: u64,
@@ -135,7 +141,7 @@ impl Tally {
     }
 
     /// What a global gives is called, built or extended.
-    pub(super) fn call(&mut self, global: usize, offset: u64, opcode: Opcode) {
+    pub(crate) fn call(&mut self, global: usize, offset: u64, opcode: Opcode) {
         let Some(global) = self.globals.get_mut(global) else {
             return;
         };
@@ -145,7 +151,8 @@ impl Tally {
         }
     }
 
-    pub(super) fn part(&mut self, path: &str, format: Format, size: u64) {
+    pub(crate) fn part(&mut self, path: &str, format: Format, size: u64) {
+        self.formats.insert(format);
         if self.parts.len() < self.limits.findings as usize {
             self.parts.push(Part { path: printable(path), format: format.id(), size_bytes: size });
         } else {
@@ -154,24 +161,33 @@ impl Tally {
     }
 
     /// Something that the judgement does not cover.
-    pub(super) fn note(&mut self, sentence: impl Into<String>) {
+    pub(crate) fn note(&mut self, sentence: impl Into<String>) {
         self.notes.insert(sentence.into());
     }
 
-    pub(super) fn examine(&mut self, bytes: u64) {
+    pub(crate) fn examine(&mut self, bytes: u64) {
         self.examined = self.examined.saturating_add(bytes);
     }
 
-    /// The report, with the verdict of the policy's gate.
-    pub(super) fn into_report(
+    /// The report, with the verdict of the policy.
+    pub(crate) fn into_report(
         mut self,
-        source: &Source,
+        subject: &Subject<'_>,
         policy: &Policy,
         formats: &[Format],
     ) -> Report {
         // Nothing verifies a signature yet, so nothing is signed.
         self.rules.insert(Rule::TrustUnsigned);
-        let threat_score = score(self.rules);
+        let seen = policy::Seen {
+            path: subject.path,
+            rules: self.rules,
+            omitted: self.rules_omitted,
+            globals: &self.globals,
+            formats,
+            parts: &self.formats,
+        };
+        let outcome = policy::Outcome::of(policy, &seen, &mut self.findings);
+        let threat_score = score(outcome.rules);
         let verdict = Gate { max_threat_score: policy.max_threat_score }.verdict(threat_score);
         let mut reasons = Vec::new();
         if verdict == Verdict::Block {
@@ -180,6 +196,8 @@ impl Tally {
                 policy.max_threat_score
             ));
         }
+        reasons.extend(outcome.reasons);
+        self.notes.extend(outcome.notes);
         // Weight first; the sort is stable, so findings of one weight keep the file's order.
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.points));
         let format = match formats {
@@ -187,23 +205,34 @@ impl Tally {
             [format, ..] => *format,
         };
         Report {
-            path: printable(source.name()),
+            path: printable(subject.name),
             format: format.id(),
             formats: formats.iter().map(|format| format.id()).collect(),
-            size_bytes: source.bytes().len() as u64,
+            size_bytes: subject.size,
             bytes_examined: self.examined,
             threat_score,
             threat_level: secure_torch_core::score::Level::of(threat_score),
-            verdict,
+            verdict: if reasons.is_empty() { Verdict::Allow } else { Verdict::Block },
             reasons,
-            score_breakdown: self.rules.iter().map(|rule| (rule.id(), rule.points())).collect(),
+            score_breakdown: outcome.rules.iter().map(|rule| (rule.id(), rule.points())).collect(),
             findings: self.findings,
             findings_omitted: self.findings_omitted,
             globals: self.globals,
             globals_omitted: self.globals_omitted,
             parts: self.parts,
             limits: self.notes.into_iter().collect(),
+            policy: outcome.info,
             rules: RulesInfo::CURRENT,
         }
     }
+}
+
+/// What a report is about.
+pub(crate) struct Subject<'s> {
+    /// The name that the report carries.
+    pub(crate) name: &'s str,
+    /// Where it lies, if it is of the file system.
+    pub(crate) path: Option<&'s Path>,
+    /// Its length.
+    pub(crate) size: u64,
 }

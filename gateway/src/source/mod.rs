@@ -7,7 +7,7 @@ mod mapping;
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mapping::Mapping;
 
@@ -20,6 +20,7 @@ const READ_WHOLE: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Source {
     name: String,
+    path: Option<PathBuf>,
     bytes: Bytes,
 }
 
@@ -46,7 +47,8 @@ impl Source {
         if metadata.len() > READ_WHOLE
             && let Some(map) = Mapping::new(&file).map_err(|error| fail(&error))?
         {
-            return Ok(Self { name, bytes: Bytes::Mapped { file, metadata, map } });
+            let path = Some(path.to_owned());
+            return Ok(Self { name, path, bytes: Bytes::Mapped { file, metadata, map } });
         }
         let mut bytes = Vec::new();
         bytes
@@ -56,13 +58,13 @@ impl Source {
         if bytes.len() as u64 != metadata.len() {
             return Err(Error::new(Code::Changed, name, ""));
         }
-        Ok(Self { name, bytes: Bytes::Owned(bytes) })
+        Ok(Self { name, path: Some(path.to_owned()), bytes: Bytes::Owned(bytes) })
     }
 
     /// A source over bytes in memory, reported under `name`.
     #[must_use]
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Self {
-        Self { name: name.to_owned(), bytes: Bytes::Owned(bytes) }
+        Self { name: name.to_owned(), path: None, bytes: Bytes::Owned(bytes) }
     }
 
     /// Reads a stream to its end.
@@ -86,6 +88,13 @@ impl Source {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The path that it was opened at; nothing where the bytes came another way, whatever their
+    /// name says.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// The bytes.

@@ -162,7 +162,12 @@ pub(super) fn rust(table: &Table) -> Result<String> {
         let _ = writeln!(out, "/// `{}`: {}.\n{},", format.id, format.title, variant(format));
     }
     out.push_str(
-        "}\n\nimpl Format {\n/// The stable id, as reports carry it.\n#[must_use]\n\
+        "}\n\nimpl Format {\n/// The ids of all formats that the table names, signatures left out.\n",
+    );
+    let ids: Vec<String> = table.format.iter().map(|format| text(&format.id)).collect();
+    let _ = writeln!(out, "pub const IDS: [&'static str; {}] = [{}];\n", ids.len(), ids.join(", "));
+    out.push_str(
+        "/// The stable id, as reports carry it.\n#[must_use]\n\
          pub const fn id(self) -> &'static str {\nmatch self {\n",
     );
     for format in &table.format {

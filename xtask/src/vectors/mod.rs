@@ -61,14 +61,36 @@ struct Entry<'s> {
     id: &'s str,
     comment: &'s str,
     threat: &'s [String],
-    name: &'s str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    input: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recipe: Option<Vec<rope::Step>>,
-    sha256: String,
-    size: usize,
+    #[serde(flatten)]
+    content: Content<'s>,
     expect: &'s Expect,
+}
+
+/// One file, or a folder of some.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'s> {
+    File(Node<'s>),
+    Tree { tree: Vec<Node<'s>> },
+}
+
+/// A name with its bytes, or with where it leads.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Node<'s> {
+    File {
+        name: &'s str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        input: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recipe: Option<Vec<rope::Step>>,
+        sha256: String,
+        size: usize,
+    },
+    Link {
+        name: &'s str,
+        link: &'s str,
+    },
 }
 
 /// Runs the chore.
@@ -90,16 +112,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             ensure!(ids.insert(vector.id.clone()), "{}: the id repeats", within());
             known.check(vector).with_context(within)?;
             threats.extend(vector.threat.iter().cloned());
-            let rope = assembler.assemble(&vector.input).with_context(within)?;
-            if arguments.dump.as_ref() == Some(&vector.id) {
-                return write(&mut std::io::stdout(), &rope);
-            }
-            if let Some(folder) = &arguments.unpack {
-                let file = vector.name.replace('/', "_");
-                fs::create_dir_all(folder)?;
-                fs::write(folder.join(format!("{}--{file}", vector.id)), rope.flatten())?;
-            }
-            entries.push(entry(vector, &rope));
+            let content = match &vector.content {
+                source::Content::File(file) => {
+                    let rope = rope(&assembler, file).with_context(within)?;
+                    if arguments.dump.as_ref() == Some(&vector.id) {
+                        return write(&mut std::io::stdout(), &rope);
+                    }
+                    if let Some(folder) = &arguments.unpack {
+                        let file = file.name.replace('/', "_");
+                        fs::create_dir_all(folder)?;
+                        fs::write(folder.join(format!("{}--{file}", vector.id)), rope.flatten())?;
+                    }
+                    Content::File(node(file, &rope))
+                }
+                source::Content::Tree(files) => {
+                    if arguments.dump.as_ref() == Some(&vector.id) {
+                        bail!("`{}` is a folder: take `--unpack`", vector.id);
+                    }
+                    let mut tree = Vec::new();
+                    for file in files {
+                        let rope = rope(&assembler, file).with_context(within)?;
+                        if let Some(folder) = &arguments.unpack {
+                            unpack(&folder.join(&vector.id), file, &rope)?;
+                        }
+                        tree.push(node(file, &rope));
+                    }
+                    Content::Tree { tree }
+                }
+            };
+            let Vector { id, comment, threat, expect, .. } = vector;
+            entries.push(Entry { id, comment, threat, content, expect });
         }
         total += entries.len();
         let document = Document {
@@ -138,20 +180,36 @@ fn write(out: &mut impl std::io::Write, rope: &Rope) -> Result<()> {
     Ok(())
 }
 
-fn entry<'s>(vector: &'s Vector, rope: &Rope) -> Entry<'s> {
+/// The bytes of a file; a link has none.
+fn rope(assembler: &Assembler, file: &source::Node) -> Result<Rope> {
+    let script = file.input.as_deref().unwrap_or_default();
+    assembler.assemble(script).with_context(|| format!("in `{}`", file.name))
+}
+
+/// Writes a file of a folder. Links are not made: they may lead anywhere.
+fn unpack(folder: &Path, file: &source::Node, rope: &Rope) -> Result<()> {
+    let path = folder.join(&file.name);
+    fs::create_dir_all(path.parent().unwrap_or(folder))?;
+    if file.link.is_none() {
+        fs::write(path, rope.flatten())?;
+    }
+    Ok(())
+}
+
+fn node<'s>(file: &'s source::Node, rope: &Rope) -> Node<'s> {
+    let name = &file.name;
+    if let Some(link) = &file.link {
+        return Node::Link { name, link };
+    }
     let bytes = rope.flatten();
     let recipe = rope.recipe();
     let by_recipe = bytes.len() > INLINE && recipe.len() > 1;
-    Entry {
-        id: &vector.id,
-        comment: &vector.comment,
-        threat: &vector.threat,
-        name: &vector.name,
+    Node::File {
+        name,
         input: (!by_recipe).then(|| base64::engine::general_purpose::STANDARD.encode(&bytes)),
         recipe: by_recipe.then_some(recipe),
         sha256: rope::hex(&Sha256::digest(&bytes)),
         size: bytes.len(),
-        expect: &vector.expect,
     }
 }
 

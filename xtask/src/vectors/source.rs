@@ -1,6 +1,6 @@
 //! The TOML sources of the vectors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -21,9 +21,28 @@ pub(super) struct Vector {
     pub(super) id: String,
     pub(super) comment: String,
     pub(super) threat: Vec<String>,
-    pub(super) name: String,
-    pub(super) input: String,
+    pub(super) content: Content,
     pub(super) expect: Expect,
+}
+
+/// What is judged.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// One file.
+    File(Node),
+    /// A folder of files.
+    Tree(Vec<Node>),
+}
+
+/// One name of a folder, or the only one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Node {
+    pub(super) name: String,
+    /// The script of its bytes.
+    pub(super) input: Option<String>,
+    /// Where it leads, if it is a symbolic link.
+    pub(super) link: Option<String>,
 }
 
 /// What every implementation must say.
@@ -65,6 +84,7 @@ struct Row {
     threat: Option<Vec<String>>,
     name: Option<String>,
     input: Option<String>,
+    files: Option<Vec<Node>>,
     #[serde(default)]
     expect: Wanted,
 }
@@ -150,15 +170,20 @@ impl Row {
             "allow" => ensure!(!level.iter().any(|level| level == "high" || level == "critical")),
             _ => bail!("`{id}`: no such verdict"),
         }
+        let content = match (self.files, self.input) {
+            (Some(files), None) => Content::Tree(tree(files).with_context(|| id.clone())?),
+            (None, Some(input)) => {
+                let name = self.name.or(defaults.name.clone());
+                let name = name.with_context(|| format!("`{id}`: no name"))?;
+                Content::File(Node { name, input: Some(input), link: None })
+            }
+            _ => bail!("`{id}`: neither input nor files, or both"),
+        };
         let comment = self.comment.or(defaults.comment.clone()).unwrap_or_default();
         Ok(Vector {
             comment: comment.split_whitespace().collect::<Vec<_>>().join(" "),
             threat: self.threat.or(defaults.threat.clone()).unwrap_or_default(),
-            name: self
-                .name
-                .or(defaults.name.clone())
-                .with_context(|| format!("`{id}`: no name"))?,
-            input: self.input.with_context(|| format!("`{id}`: no input"))?,
+            content,
             expect: Expect {
                 verdict,
                 level,
@@ -169,4 +194,18 @@ impl Row {
             id,
         })
     }
+}
+
+/// The names of a folder, each below it, and each a file or a link.
+fn tree(files: Vec<Node>) -> Result<Vec<Node>> {
+    ensure!(!files.is_empty(), "a folder without files");
+    let mut names = BTreeSet::new();
+    for file in &files {
+        let name = &file.name;
+        let inside = !name.split('/').any(|part| matches!(part, "" | "." | ".."));
+        ensure!(inside, "`{name}` does not lie below the folder");
+        ensure!(names.insert(name), "`{name}` is there twice");
+        ensure!(file.input.is_some() != file.link.is_some(), "`{name}`: an input or a link");
+    }
+    Ok(files)
 }
