@@ -12,30 +12,144 @@ use secure_torch::{Policy, Report};
 /// How many `--allow` switches are worth writing out.
 const SWITCHES: usize = 6;
 
-/// What is done to us on purpose: no honest exporter writes these.
-const ATTACKS: [Rule; 6] = [
-    Rule::PickleGlobalDangerous,
-    Rule::PickleGlobalUnresolvable,
-    Rule::PickleDivergent,
-    Rule::PickleExtension,
-    Rule::PickleCallShape,
-    Rule::NativeCode,
-];
-
 /// What an allowed global takes with it out of the score.
 const OF_UNKNOWN: [Rule; 3] =
     [Rule::PickleGlobalUnknown, Rule::PickleCallUnknown, Rule::PickleGlobalDotted];
 
-/// What a broken download looks like.
-const BROKEN: [Rule; 3] = [Rule::PickleTruncated, Rule::PickleMalformed, Rule::ArchiveCorrupt];
+/// What stands in the way of a file whatever else it holds, the gravest first. No switch that
+/// would let the file through is named.
+const GRAVE: [(&[Rule], &str); 8] = [
+    (
+        // What is done on purpose: no honest exporter writes these.
+        &[
+            Rule::PickleGlobalDangerous,
+            Rule::PickleGlobalUnresolvable,
+            Rule::PickleDivergent,
+            Rule::PickleExtension,
+            Rule::PickleCallShape,
+            Rule::OnnxExternalDataEscape,
+            Rule::MetadataTemplate,
+            Rule::ReferenceDangerous,
+            Rule::NativeCode,
+        ],
+        "Do not load this file, with any tool and in any environment that matters. Keep it as \
+         evidence, report it to the place that it came from, and ask the publisher for the weights \
+         as safetensors.",
+    ),
+    (
+        // What makes readers disagree, or unpackers suffer.
+        &[
+            Rule::ArchiveAmbiguous,
+            Rule::ArchiveTraversal,
+            Rule::ArchiveBomb,
+            Rule::ArchiveEncrypted,
+            Rule::FormatPolyglot,
+        ],
+        "Do not load it: its container is built so that tools see different contents or choke on \
+         it. Fetch the file again from its source and compare checksums; if they agree, the file \
+         was made this way, so report it.",
+    ),
+    (
+        &[Rule::CodeBytecode],
+        "It carries compiled Python code that its loader would run, as a Keras Lambda layer does. \
+         Do not switch the loader's safe mode off for it: nobody can read what the code does. Ask \
+         the publisher for the weights alone, and build the model from source that you can read.",
+    ),
+    (
+        &[Rule::CodeDangerous, Rule::TorchscriptOperator, Rule::TensorflowOperator],
+        "Do not run it. What it computes reaches for files, processes, the network or other code, \
+         which a model needs for nothing: the findings name each place. Ask the publisher what it \
+         is for, and for the weights without it.",
+    ),
+    (
+        // What a broken download looks like.
+        &[
+            Rule::PickleTruncated,
+            Rule::PickleMalformed,
+            Rule::ArchiveCorrupt,
+            Rule::FormatStructure,
+            Rule::OnnxStructure,
+            Rule::SafetensorsStructure,
+        ],
+        "Fetch the file again and compare its size and checksum with what the source states. If \
+         they agree, the file itself is broken, and a reader may act on what stands before the \
+         broken place: do not load it.",
+    ),
+    (
+        &[Rule::RepositoryShard],
+        "Fetch the whole repository again, at one revision: the index and the files beside it do \
+         not belong together, and a loader would take whatever lies under the names that the index \
+         gives.",
+    ),
+    (
+        &[Rule::FormatUnknown],
+        "Nothing in it could be judged. If it is not meant to be a model, leave it out of the \
+         scan; if it is, export it as safetensors or as a PyTorch state_dict.",
+    ),
+    (
+        &[Rule::PickleLimit],
+        "A limit was reached before the end, and what lies behind it is not judged. Honest models \
+         stay far below the limits (see `secure-torch rules`): ask the publisher for the weights \
+         as safetensors.",
+    ),
+];
 
-/// What makes readers disagree, or unpackers suffer.
-const HOSTILE_ARCHIVE: [Rule; 5] = [
-    Rule::ArchiveAmbiguous,
-    Rule::ArchiveTraversal,
-    Rule::ArchiveBomb,
-    Rule::ArchiveEncrypted,
-    Rule::FormatPolyglot,
+/// What only its source can answer for: the maximum may be raised for such a file alone.
+const OF_SOURCE: [(&[Rule], &str); 5] = [
+    (
+        &[Rule::RepositoryRemoteCode],
+        "Loading it with `trust_remote_code=True` runs Python files of the repository. Without that \
+         switch its loader refuses or uses code of its own: prefer that. If you need the code, read \
+         it, pin the revision that you read",
+    ),
+    (
+        &[Rule::ReferenceUnknown],
+        "Its configuration names classes or functions that the loader imports, and importing runs \
+         their code. If you do not know them, do not load it. If you trust them and its source",
+    ),
+    (
+        &[Rule::OnnxCustomDomain],
+        "It holds operators that the runtime does not bring along, so whoever runs it must load a \
+         native library that does. Take that library from somebody you trust, never from beside \
+         the model. If you have it",
+    ),
+    (
+        &[Rule::TorchscriptCode],
+        "It is a TorchScript program: loading it imports nothing, and its code runs, inside \
+         TorchScript's interpreter, when the model runs. If you trust its source",
+    ),
+    (
+        &[Rule::CodeProgram],
+        "It carries a program that its loader may run, with all that Python can do. Read it before \
+         you load it. If you trust its source",
+    ),
+];
+
+/// What an allowed file still asks of whoever loads it.
+const OF_ALLOWED: [(&[Rule], &str); 6] = [
+    (
+        &[Rule::OnnxExternalData],
+        "Its weights lie in other files: keep the folder together, and judge all of it.",
+    ),
+    (
+        &[Rule::RepositoryCode],
+        "Python source lies beside it: load it without `trust_remote_code`, and not from a folder \
+         that Python imports from.",
+    ),
+    (
+        &[Rule::FormatPartial],
+        "Its structure and the known ways to run code were judged; keep the runtime that executes \
+         it up to date, for the rest is up to that.",
+    ),
+    (&[Rule::MetadataCode], "Text in its metadata looks like a program: let no tool execute it."),
+    (
+        &[Rule::TrustUnsigned],
+        "Nobody has signed it: what it holds was judged, and who made it was not.",
+    ),
+    (
+        &[Rule::FormatMismatch],
+        "Give it a name that says what it is, so that no tool reads it as something else.",
+    ),
 ];
 
 /// A step of an advice.
@@ -59,35 +173,39 @@ fn allowed(report: &Report) -> String {
              would block it. Load it only where its findings do no harm."
         );
     }
-    let hit = |rule: Rule| report.score_breakdown.contains_key(rule.id());
-    let mut sentences = vec!["It may be loaded.".to_owned()];
-    if hit(Rule::TrustUnsigned) {
-        sentences.push(
-            "Nobody has signed it: what it holds was judged, and who made it was not.".to_owned(),
-        );
-    } else if hit(Rule::FormatMismatch) {
-        sentences.push(
-            "Give it a name that says what it is, so that no tool reads it as something else."
-                .to_owned(),
-        );
-    } else if !report.findings.is_empty() {
-        sentences.push("Look through the findings: they are too few to block it.".to_owned());
+    let mut sentences = vec!["It may be loaded."];
+    let said = OF_ALLOWED.iter().filter(|(rules, _)| is_hit(report, rules));
+    sentences.extend(said.map(|(_, sentence)| *sentence));
+    if sentences.len() == 1 && !report.findings.is_empty() {
+        sentences.push("Look through the findings: they are too few to block it.");
     }
     sentences.join(" ")
 }
 
+fn is_hit(report: &Report, rules: &[Rule]) -> bool {
+    rules.iter().any(|rule| report.score_breakdown.contains_key(rule.id()))
+}
+
 fn blocked(report: &Report, policy: &Policy) -> Vec<Step> {
-    let hit = |rules: &[Rule]| rules.iter().any(|r| report.score_breakdown.contains_key(r.id()));
-    match grave(hit) {
-        Some(sentences) => vec![Step::Say(sentences.to_owned())],
-        None if hit(&OF_UNKNOWN) => unknown(report, policy),
-        None if hit(&[Rule::TorchscriptCode]) => vec![
-            Step::Say(
-                "It is a TorchScript program: loading it imports nothing, and its code runs, \
-                 inside TorchScript's interpreter, when the model runs. If you trust its source, \
-                 raise the maximum for this file alone:"
-                    .to_owned(),
-            ),
+    let of = |table: &'static [(&'static [Rule], &'static str)]| {
+        table.iter().find(|(rules, _)| is_hit(report, rules)).map(|(_, sentence)| *sentence)
+    };
+    if let Some(sentence) = of(&GRAVE) {
+        return vec![Step::Say(sentence.to_owned())];
+    }
+    if report.threat_score <= policy.max_threat_score {
+        return vec![Step::Say(
+            "Its score would let it through, and the policy does not: the reasons stand under the \
+             verdict. Ask whoever keeps the policy, or take another file."
+                .to_owned(),
+        )];
+    }
+    if is_hit(report, &OF_UNKNOWN) {
+        return unknown(report, policy);
+    }
+    match of(&OF_SOURCE) {
+        Some(sentence) => vec![
+            Step::Say(format!("{sentence}, raise the maximum for this file alone:")),
             Step::Run(command(&[format!("--max-threat-score {}", report.threat_score)], report)),
         ],
         None => vec![Step::Say(
@@ -96,45 +214,6 @@ fn blocked(report: &Report, policy: &Policy) -> Vec<Step> {
                 .to_owned(),
         )],
     }
-}
-
-/// What to do where more than unknown globals stands in the way.
-fn grave(hit: impl Fn(&[Rule]) -> bool) -> Option<&'static str> {
-    if hit(&ATTACKS) {
-        return Some(
-            "Do not load this file, with any tool and in any environment that matters. Keep it \
-             as evidence, report it to the place that it came from, and ask the publisher for \
-             the weights as safetensors.",
-        );
-    }
-    if hit(&HOSTILE_ARCHIVE) {
-        return Some(
-            "Do not load it: its container is built so that tools see different contents or \
-             choke on it. Fetch the file again from its source and compare checksums; if they \
-             agree, the file was made this way, so report it.",
-        );
-    }
-    if hit(&BROKEN) {
-        return Some(
-            "Fetch the file again and compare its size and checksum with what the source \
-             states. If they agree, the file itself is broken, and everything before the broken \
-             place would still run: do not load it.",
-        );
-    }
-    if hit(&[Rule::FormatUnknown]) {
-        return Some(
-            "Nothing in it could be judged. If it is not meant to be a model, leave it out of \
-             the scan; if it is, export it as safetensors or as a PyTorch state_dict.",
-        );
-    }
-    if hit(&[Rule::PickleLimit]) {
-        return Some(
-            "A limit was reached before the end, and what lies behind it is not judged. Honest \
-             models stay far below the limits (see `secure-torch rules`): ask the publisher for \
-             the weights as safetensors.",
-        );
-    }
-    None
 }
 
 /// Only globals that nobody has judged stand in the way.
@@ -209,6 +288,77 @@ fn switch(module: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secure_torch::{Source, Verdict, scan};
+
+    /// A report as if these rules had been hit, and nothing else but that nobody signed it.
+    fn hit(rules: &[Rule]) -> Report {
+        let source = Source::from_bytes("model.bin", b"\x80\x02}.".to_vec());
+        let mut report = scan(&source, &Policy::default());
+        for rule in rules {
+            report.score_breakdown.insert(rule.id(), rule.points());
+        }
+        report.threat_score = report.score_breakdown.values().sum::<u8>().min(100);
+        if report.threat_score > DEFAULT_MAX_THREAT_SCORE {
+            report.verdict = Verdict::Block;
+        }
+        report
+    }
+
+    fn said(report: &Report) -> String {
+        let steps = advice(report, &Policy::default());
+        let words = steps.into_iter().map(|step| match step {
+            Step::Say(sentences) => sentences,
+            Step::Run(lines) => lines.join("\n"),
+        });
+        words.collect::<Vec<String>>().join("\n")
+    }
+
+    #[test]
+    fn every_rule_that_blocks_an_unsigned_file_has_advice_of_its_own() {
+        for rule in Rule::ALL {
+            let report = hit(&[rule]);
+            let generic = said(&report).starts_with("Read the findings above.");
+            // Honest pickles that are odd in one way: the finding says all there is.
+            let odd = [Rule::PicklePersistentIdUnexpected, Rule::PickleTrailingData];
+            let own = report.load_allowed() || !generic || odd.contains(&rule);
+            assert!(own || rule == Rule::MetadataCode, "{}", rule.id());
+        }
+    }
+
+    #[test]
+    fn the_gravest_finding_decides_and_names_no_way_past_the_gate() {
+        for (rules, sentence) in GRAVE {
+            assert!(!sentence.contains("--"), "{sentence}");
+            for rule in rules {
+                let text = said(&hit(&[*rule, Rule::TorchscriptCode, Rule::ReferenceUnknown]));
+                assert!(!text.contains("--"), "{}: {text}", rule.id());
+            }
+        }
+    }
+
+    #[test]
+    fn what_its_source_must_answer_for_names_the_score_of_this_file() {
+        let text = said(&hit(&[Rule::OnnxCustomDomain]));
+        assert!(text.contains("native library"), "{text}");
+        assert!(text.ends_with("secure-torch scan --max-threat-score 35 model.bin"), "{text}");
+        assert!(said(&hit(&[Rule::RepositoryRemoteCode])).contains("pin the revision"));
+        assert!(said(&hit(&[Rule::CodeProgram])).contains("Read it before"));
+    }
+
+    #[test]
+    fn an_allowed_file_says_what_is_left_to_do() {
+        let text = said(&hit(&[Rule::FormatPartial]));
+        assert!(text.starts_with("It may be loaded. Its structure and "), "{text}");
+        assert!(text.ends_with("who made it was not."), "{text}");
+        assert!(said(&hit(&[Rule::OnnxExternalData])).contains("judge all of it"));
+    }
+
+    #[test]
+    fn a_block_that_is_the_policys_is_told_as_one() {
+        let mut report = hit(&[]);
+        report.verdict = Verdict::Block;
+        assert!(said(&report).starts_with("Its score would let it through"));
+    }
 
     #[test]
     fn only_plain_names_become_switches() {

@@ -51,6 +51,7 @@ Examples:
   secure-torch scan --allow sklearn.svm._classes.SVC --allow my_app:Outer.Inner model.pkl
   secure-torch scan --limit archive.depth=2 --limit pickle.globals=1000 model.pt
   secure-torch scan --policy ci.toml models/            obey this file and no other
+  secure-torch scan --format sarif --output scan.sarif models/   a file for code scanning
 
 Exit codes:
   0  every file is allowed
@@ -136,6 +137,23 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How the reports of a scan are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScanFormat {
+    /// For people.
+    Text,
+    /// One line for each file, and the totals.
+    Table,
+    /// A summary for a pull request.
+    Markdown,
+    /// One JSON object, as spec/report.schema.json describes it.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// JUnit XML, for test reports.
+    Junit,
+}
+
 /// `scan`
 #[derive(Debug, Args)]
 pub(crate) struct ScanArgs {
@@ -143,9 +161,15 @@ pub(crate) struct ScanArgs {
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
-    /// How to print the reports; JSON follows spec/report.schema.json
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    /// How to print the reports
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ScanFormat::Text)]
+    pub(crate) format: ScanFormat,
+
+    /// Write the reports in that format to a file, and print the text report beside it
+    ///
+    /// The file is written whole or not at all. A file that is judged is never written to.
+    #[arg(long, value_name = "FILE", value_parser = output_file)]
+    pub(crate) output: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
@@ -321,6 +345,15 @@ pub(crate) struct GlobalsArgs {
 
 fn global_name(text: &str) -> Result<GlobalName, String> {
     text.parse::<GlobalName>().map_err(|_| "not MODULE.NAME or MODULE:NAME".to_owned())
+}
+
+/// Reads the name of a file to write to.
+fn output_file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("no name of a file".to_owned()),
+        "-" => Err("without `--output`, the reports go to standard output".to_owned()),
+        _ => Ok(PathBuf::from(text)),
+    }
 }
 
 /// Reads `NAME=VALUE` where it sets a limit.

@@ -11,10 +11,10 @@ use crate::output::path_text;
 /// Something that could not be judged.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
-    code: &'static str,
-    path: String,
-    message: String,
-    hint: String,
+    pub(crate) code: &'static str,
+    pub(crate) path: String,
+    pub(crate) message: String,
+    pub(crate) hint: String,
 }
 
 impl Problem {
@@ -44,6 +44,19 @@ impl Problem {
             path: String::new(),
             message: format!("writing the result failed: {error}"),
             hint: "check the disk or the program that reads the output".to_owned(),
+        }
+    }
+
+    /// The result could not be written to a file.
+    pub(crate) fn output_file(path: &Path, error: &io::Error) -> Self {
+        let path = path_text(path);
+        let shown = secure_torch::text::printable(&path);
+        Self {
+            code: Code::Io.name(),
+            path,
+            message: format!("writing `{shown}` failed: {error}"),
+            hint: "check the folder, its permissions and the disk; no part of the file was written"
+                .to_owned(),
         }
     }
 

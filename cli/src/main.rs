@@ -7,6 +7,8 @@
 mod advice;
 mod args;
 mod errors;
+mod file;
+mod formats;
 mod frames;
 mod json;
 mod manual;

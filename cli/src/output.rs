@@ -57,9 +57,13 @@ impl Page<BufWriter<io::StdoutLock<'static>>> {
 
 impl<W: Write> Page<W> {
     /// A plain page of the widest width.
-    #[cfg(test)]
     pub(crate) const fn plain(out: W) -> Self {
         Self { out, colored: false, width: WIDEST }
+    }
+
+    /// What the page was written to.
+    pub(crate) fn into_inner(self) -> W {
+        self.out
     }
 
     /// The text in a style, or as it is where there is no colour.

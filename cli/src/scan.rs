@@ -11,11 +11,12 @@ use std::rc::Rc;
 
 use secure_torch::{Error, Policy, Report, Source};
 
-use crate::args::{Format, ScanArgs, When};
+use crate::args::{ScanArgs, ScanFormat, When};
 use crate::errors::Problem;
+use crate::formats::{self, Scan};
 use crate::output::{Page, closed_is_fine};
 use crate::progress::Bar;
-use crate::{json, policy, report, summary};
+use crate::{file, json, policy, report, summary};
 
 /// How many blocked files get a full report; the others get a line.
 const FULL: usize = 3;
@@ -45,19 +46,47 @@ impl Judged {
 
 /// Runs the command.
 pub(crate) fn run(args: &ScanArgs, color: When) -> ExitCode {
+    if let Some(problem) = args.output.as_deref().and_then(|file| overwrites(file, &args.paths)) {
+        problem.tell();
+        return ExitCode::from(2);
+    }
     let policy = |path: Option<&Path>| policy::of(&args.policy, path);
     let judged = judge(&args.paths, policy, !args.quiet);
     let mut code = judged.exit_code();
     for problem in &judged.problems {
         problem.tell();
     }
+    let mut failed = Vec::new();
+    if let Some(path) = &args.output {
+        let mut page = Page::plain(Vec::new());
+        let written = print(args, args.format, &judged, &mut page);
+        if let Err(error) = written.and_then(|()| file::replace(path, &page.into_inner())) {
+            failed.push(Problem::output_file(path, &error));
+        }
+    }
+    let format = if args.output.is_some() { ScanFormat::Text } else { args.format };
     let mut page = Page::stdout(color);
-    let printed = print(args, &judged, &mut page).and_then(|()| page.flush());
+    let printed = print(args, format, &judged, &mut page).and_then(|()| page.flush());
     if let Err(error) = closed_is_fine(printed) {
-        Problem::output(&error).tell();
-        code = if code == 0 { 2 } else { code };
+        failed.push(Problem::output(&error));
+    }
+    for problem in &failed {
+        problem.tell();
+    }
+    if code == 0 && !failed.is_empty() {
+        code = 2;
     }
     ExitCode::from(code)
+}
+
+/// A report over a model that it is about would be a loss, and never what was meant.
+fn overwrites(output: &Path, paths: &[PathBuf]) -> Option<Problem> {
+    let place = output.canonicalize().ok()?;
+    let judged = paths.iter().any(|path| path.canonicalize().is_ok_and(|path| path == place));
+    judged.then(|| {
+        let hint = "give `--output` the name of another file";
+        Problem::usage(output, "`--output` names a file that is to be judged", hint)
+    })
 }
 
 /// Judges paths and standard input, each under its own policy.
@@ -126,10 +155,31 @@ fn same_file(one: &Policy, other: &Policy) -> bool {
     path(one) == path(other)
 }
 
-fn print<W: Write>(args: &ScanArgs, judged: &Judged, page: &mut Page<W>) -> io::Result<()> {
-    if args.format == Format::Json {
-        return json::print(&json::Document::new(&judged.reports, &judged.problems), page);
+fn print<W: Write>(
+    args: &ScanArgs,
+    format: ScanFormat,
+    judged: &Judged,
+    page: &mut Page<W>,
+) -> io::Result<()> {
+    let scan = Scan {
+        files: judged.each().collect(),
+        problems: &judged.problems,
+        exit_code: judged.exit_code(),
+    };
+    match format {
+        ScanFormat::Json => {
+            json::print(&json::Document::new(&judged.reports, &judged.problems), page)
+        }
+        ScanFormat::Sarif => formats::sarif::print(&scan, page),
+        ScanFormat::Junit => formats::junit::print(&scan, page),
+        ScanFormat::Markdown => formats::markdown::print(&scan, page),
+        ScanFormat::Table => formats::table::print(&scan, page),
+        ScanFormat::Text => text(args, judged, page),
     }
+}
+
+/// The reports for people.
+fn text<W: Write>(args: &ScanArgs, judged: &Judged, page: &mut Page<W>) -> io::Result<()> {
     let blocked = || judged.each().filter(|(report, _)| !report.load_allowed());
     if args.quiet {
         return blocked().try_for_each(|(report, _)| summary::line(report, page));

@@ -52,7 +52,6 @@ pub(crate) fn print<W: Write>(
     page: &mut Page<W>,
 ) -> io::Result<()> {
     let blocked: Vec<&Report> = reports.iter().filter(|report| !report.load_allowed()).collect();
-    let number = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
     page.blank()?;
     if blocked.len() > 1 {
         let heading = page.paint(BOLD, "Blocked");
@@ -71,13 +70,26 @@ pub(crate) fn print<W: Write>(
         }
         page.blank()?;
     }
-    let allowed = reports.len().saturating_sub(blocked.len());
-    let mut parts = vec![format!("{allowed} allowed")];
-    let text = format!("{} blocked", blocked.len());
-    parts.push(if blocked.is_empty() { text } else { page.paint(BAD, text) });
+    let totals = totals(reports, problems, page);
+    page.line(totals)
+}
+
+/// How many files came to what.
+pub(crate) fn totals<'r, W: Write>(
+    reports: impl IntoIterator<Item = &'r Report>,
+    problems: usize,
+    page: &Page<W>,
+) -> String {
+    let (mut judged, mut blocked) = (0_u64, 0_u64);
+    for report in reports {
+        judged = judged.saturating_add(1);
+        blocked = blocked.saturating_add(u64::from(!report.load_allowed()));
+    }
+    let mut parts = vec![format!("{} allowed", judged.saturating_sub(blocked))];
+    let text = format!("{blocked} blocked");
+    parts.push(if blocked == 0 { text } else { page.paint(BAD, text) });
     if problems > 0 {
         parts.push(page.paint(WARN, format!("{problems} could not be judged")));
     }
-    let judged = count(number(reports.len()), "file judged", "files judged");
-    page.line(format_args!("{judged}: {}", parts.join(", ")))
+    format!("{}: {}", count(judged, "file judged", "files judged"), parts.join(", "))
 }

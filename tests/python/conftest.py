@@ -56,13 +56,28 @@ def command() -> str:
 
 
 @pytest.fixture(scope="session")
-def inputs() -> list[dict[str, Any]]:
-    """The real inputs that `cargo xtask inputs` fetched and checked."""
+def fetched() -> list[dict[str, Any]]:
+    """All that `cargo xtask inputs` fetched and checked."""
     folder = os.environ.get("SECURE_TORCH_INPUTS", "")
     index = Path(folder, "index.json")
     if not folder or not index.is_file():
         missing("no real inputs: run `cargo xtask inputs`")
     return json.loads(index.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def inputs(fetched: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The real models among them."""
+    return [entry for entry in fetched if entry["role"] == "model"]
+
+
+@pytest.fixture(scope="session")
+def schemas(fetched: list[dict[str, Any]]) -> dict[str, Path]:
+    """The published schemas among them, by kind."""
+    found = {e["kind"]: Path(e["path"]) for e in fetched if e["role"] == "schema"}
+    if not {"sarif", "junit"} <= set(found):
+        missing("no published schemas: run `cargo xtask inputs`")
+    return found
 
 
 @pytest.fixture(scope="session")

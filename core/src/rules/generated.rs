@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "48175c6f5f0b53f3fed2cfb48d60817a478f3015745a6678b44c18764d921593";
+pub const SHA256: &str = "2210304862cad55cdf101d6b08c01b51837ac08a3dc553b9d21cea7a6db98b8a";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

@@ -48,8 +48,7 @@ impl Judge<'_> {
         }
         let view = self.view_of(archive, context);
         let layout = view.layout;
-        let behind =
-            behind && layout.is_none() && !view.is_torch() && archive.prefix_length() == 0;
+        let behind = behind && layout.is_none() && !view.is_torch() && archive.prefix_length() == 0;
         let own: Vec<&str> = view.own.iter().map(String::as_str).collect();
         let context = &Context { own: &own, ..*context };
         let tally = &mut self.tally;

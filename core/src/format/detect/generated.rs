@@ -42,7 +42,7 @@ pub enum Format {
     Gguf,
     /// `onnx`: an ONNX model.
     Onnx,
-    /// `savedmodel`: a TensorFlow SavedModel or GraphDef.
+    /// `savedmodel`: a TensorFlow SavedModel, MetaGraphDef or GraphDef, or the description of its Keras layers.
     SavedModel,
     /// `coreml`: a Core ML model.
     CoreMl,
@@ -86,6 +86,8 @@ pub enum Format {
     SevenZip,
     /// `python`: Python source, inside an archive.
     Python,
+    /// `repository`: a folder that holds a model: configuration, weights, code.
+    Repository,
     /// `weights`: raw numbers in a file of their own, that a model beside it claims.
     Weights,
     /// `storage`: raw bytes of tensors, inside a PyTorch archive.
@@ -99,6 +101,55 @@ pub enum Format {
 }
 
 impl Format {
+    /// The ids of all formats that the table names, signatures left out.
+    pub const IDS: [&'static str; 45] = [
+        "pytorch-zip",
+        "torchscript",
+        "pytorch-legacy",
+        "pytorch-tar",
+        "pickle",
+        "joblib",
+        "zip",
+        "tar",
+        "npz",
+        "keras",
+        "skops-zip",
+        "torch-package",
+        "torch-export",
+        "torchserve",
+        "npy",
+        "safetensors",
+        "gguf",
+        "onnx",
+        "savedmodel",
+        "coreml",
+        "paddle",
+        "tflite",
+        "executorch",
+        "torch-mobile",
+        "openvino",
+        "hdf5",
+        "keras-config",
+        "skops",
+        "msgpack",
+        "hub-config",
+        "shard-index",
+        "gzip",
+        "zlib",
+        "bzip2",
+        "xz",
+        "lzma",
+        "zstd",
+        "lz4",
+        "7z",
+        "python",
+        "repository",
+        "weights",
+        "storage",
+        "text",
+        "unknown",
+    ];
+
     /// The stable id, as reports carry it.
     #[must_use]
     pub const fn id(self) -> &'static str {
@@ -143,6 +194,7 @@ impl Format {
             Self::Lz4 => "lz4",
             Self::SevenZip => "7z",
             Self::Python => "python",
+            Self::Repository => "repository",
             Self::Weights => "weights",
             Self::Storage => "storage",
             Self::Text => "text",
@@ -295,7 +347,7 @@ pub static SIGNATURES: [Signature; 24] = [
 ];
 
 /// Endings that promise a format, and the formats that keep the promise.
-pub static PROMISES: [(&str, &[&str]); 64] = [
+pub static PROMISES: [(&str, &[&str]); 67] = [
     ("safetensors", &["safetensors"]),
     ("onnx", &["onnx"]),
     ("gguf", &["gguf"]),
@@ -323,6 +375,9 @@ pub static PROMISES: [(&str, &[&str]); 64] = [
     ("py", &["text", "python"]),
     ("tflite", &["tflite"]),
     ("pte", &["executorch"]),
+    ("mlmodel", &["coreml"]),
+    ("pdmodel", &["paddle"]),
+    ("pdiparams", &["paddle"]),
     ("mar", &["torchserve"]),
     ("lz4", &["lz4"]),
     ("lzma", &["lzma"]),
