@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "2210304862cad55cdf101d6b08c01b51837ac08a3dc553b9d21cea7a6db98b8a";
+pub const SHA256: &str = "9ebd37321159a6da25b419a6d0c71512c1f27b2f7cfba8e9a97425eb3cf16ced";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

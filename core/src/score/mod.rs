@@ -151,14 +151,19 @@ mod tests {
 
     /// Rules that alone do not block: signs that honest files carry too, each of which must
     /// meet another finding before the default gate shuts.
-    const ALONE_ALLOWED: [&str; 7] = [
+    const ALONE_ALLOWED: [&str; 12] = [
         // Only ever hit together with `pickle.global.unknown`, which blocks.
         "pickle.call.unknown",
         "pickle.persistent-id.unexpected",
         "pickle.trailing-data",
         "pickle.nested",
         "format.mismatch",
+        "format.partial",
         "torchscript.code",
+        "onnx.external-data",
+        "metadata.code",
+        "code.program",
+        "repository.code",
         "trust.unsigned",
     ];
 

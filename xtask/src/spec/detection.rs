@@ -301,10 +301,10 @@ mod tests {
         for (from, to) in [
             ("id = \"tar\"", "id = \"zip\""),
             ("reader = \"core/src/format/tar.rs\"", "reader = \"core/src/format/none.rs\""),
-            ("magic = [\"text:%PDF-\"]", "magic = [\"1f 8b 08\"]"),
+            ("magic = [\"text:%PDF-\"]", "magic = [\"text:GIF89a\"]"),
             ("keepers = [\"gguf\"]", "keepers = [\"guff\"]"),
             ("endings = [\"so\"]", "endings = [\"gz\"]"),
-            ("unread = [\"onnx\"]", "unread = []"),
+            ("keepers = [\"onnx\"]", "keepers = [\"onnx\"]\nunread = [\"onnx\"]"),
         ] {
             assert!(text.contains(from), "{from}");
             assert!(check(&text.replacen(from, to, 1)).is_err(), "{to}");

@@ -205,7 +205,7 @@ impl Format {
 }
 
 /// Every signature that is recognised, in the order in which they are tried.
-pub static SIGNATURES: [Signature; 24] = [
+pub static SIGNATURES: [Signature; 22] = [
     Signature {
         id: "elf",
         title: "an ELF program or library",
@@ -298,14 +298,6 @@ pub static SIGNATURES: [Signature; 24] = [
         start: 0,
         magic: b"Rar!\x1a\x07",
     },
-    Signature {
-        id: "hdf5",
-        title: "an HDF5 file",
-        native: false,
-        start: 0,
-        magic: b"\x89HDF\r\n\x1a\n",
-    },
-    Signature { id: "npy", title: "a numpy array", native: false, start: 0, magic: b"\x93NUMPY" },
     Signature { id: "gguf", title: "a GGUF model", native: false, start: 0, magic: b"GGUF" },
     Signature {
         id: "png",
