@@ -11,6 +11,7 @@ from conftest import ROOT, missing, note, run_json
 EXIT_CODES = {"allow": 0, "block": 1}
 BATCH = 40
 SNAPSHOT = "spec/inputs.snapshot.txt"
+LARGE_SNAPSHOT = "spec/inputs-large.snapshot.txt"
 
 
 def test_real_models(command: str, inputs: list[dict[str, Any]]) -> None:
@@ -91,6 +92,25 @@ def test_the_snapshot_is_what_a_scan_says(command: str, fetched: list[dict[str, 
     assert output.stdout == committed, hint
 
 
+def test_the_snapshot_of_large_ones_is_what_a_scan_says(
+    command: str, fetched: list[dict[str, Any]]
+) -> None:
+    """The same of those that `cargo xtask inputs --large` fetches, as far as they are here."""
+    expected = rows_of((ROOT / LARGE_SNAPSHOT).read_text(encoding="utf-8"))
+    places = {
+        name: entry["path"]
+        for name in expected
+        for entry in fetched
+        if entry["large"] and entry["path"].endswith(name)
+    }
+    for name, place in places.items():
+        output = subprocess.run(
+            [command, "scan", "--format", "table", place], capture_output=True, text=True
+        )
+        (row,) = rows_of(output.stdout).values()
+        assert row == expected[name], name
+
+
 def test_the_snapshot_knows_every_model_and_damns_none(inputs: list[dict[str, Any]]) -> None:
     """No published model is of an unknown format, and none is CRITICAL."""
     rows = rows_of((ROOT / SNAPSHOT).read_text(encoding="utf-8"))
@@ -98,6 +118,7 @@ def test_the_snapshot_knows_every_model_and_damns_none(inputs: list[dict[str, An
         name: row for name, row in rows.items() if any(m["path"].endswith(name) for m in inputs)
     }
     assert len(of_models) > 100
+    of_models |= rows_of((ROOT / LARGE_SNAPSHOT).read_text(encoding="utf-8"))
     wrong = [
         f"{name}: {row}"
         for name, row in of_models.items()

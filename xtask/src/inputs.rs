@@ -26,14 +26,18 @@ use crate::{env, place, shell, test};
 /// What a scan of the inputs says, as committed.
 const SNAPSHOT: &str = "spec/inputs.snapshot.txt";
 
+/// The same of the large ones, written with `--large`.
+const LARGE_SNAPSHOT: &str = "spec/inputs-large.snapshot.txt";
+
 /// Choices on the command line of `inputs`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Fetch the large ones too.
     #[arg(long)]
     large: bool,
-    /// Write `spec/inputs.snapshot.txt` anew: what a scan of them says.
-    #[arg(long, conflicts_with_all = ["large", "package"])]
+    /// Write `spec/inputs.snapshot.txt` anew: what a scan of them says (with `--large`, that of
+    /// the large ones too).
+    #[arg(long, conflicts_with = "package")]
     snapshot: bool,
     /// Only packages whose name contains this.
     package: Option<String>,
@@ -152,20 +156,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     skips.close()?;
     if arguments.snapshot {
         shell::run(shell::cargo().args(["build", "--quiet", "--package", "secure-torch-cli"]))?;
-        let path = place::root().join(SNAPSHOT);
-        replace(&path, snapshot(&found)?.as_bytes())?;
-        println!("wrote {}", path.display());
+        for (file, large) in [(SNAPSHOT, false), (LARGE_SNAPSHOT, true)] {
+            if large && !arguments.large {
+                continue;
+            }
+            let path = place::root().join(file);
+            replace(&path, snapshot(&found, large)?.as_bytes())?;
+            println!("wrote {}", path.display());
+        }
     }
     Ok(())
 }
 
-/// The table that a scan of all inputs prints, but of the large ones: most machines have none.
-/// Paths are those below the cache, so that the table is the same everywhere.
-fn snapshot(found: &[Input]) -> Result<String> {
+/// The table that a scan of the inputs prints: of the large ones, which most machines lack, or of
+/// the others. Paths are those below the cache, so that the table is the same everywhere.
+fn snapshot(found: &[Input], large: bool) -> Result<String> {
     let root = place::inputs()?;
     let mut scan = shell::command(test::built_command()?);
     scan.current_dir(&root).args(["scan", "--format", "table"]);
-    for input in found.iter().filter(|input| !input.large && input.role != Role::Schema) {
+    for input in found.iter().filter(|input| input.large == large && input.role != Role::Schema) {
         scan.arg(input.path.strip_prefix(&root).context("an input lies outside the cache")?);
     }
     let output = scan.output().context("cannot start the `secure-torch` command")?;
