@@ -28,6 +28,8 @@ pub enum Event<'e> {
     External(External<'e>),
     /// What this reader does not judge, as a sentence.
     Unjudged(&'static str),
+    /// How many bytes it looks at, where that is not all of them: those up to the numbers.
+    Read(u64),
 }
 
 /// A rule that is hit, with what was seen.

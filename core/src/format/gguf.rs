@@ -23,7 +23,7 @@ mod tensor;
 pub use anomaly::Kind;
 
 use super::code_text::{code_like, template_escape};
-use super::event::Sink;
+use super::event::{Event, Sink};
 use super::store::Store;
 use crate::limits::Limits;
 use bytes::{Broken, Bytes};
@@ -65,6 +65,9 @@ pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
     if let Err(broken) = walk.file() {
         walk.emit(broken);
     }
+    let end = walk.bytes.offset();
+    (walk.sink)(Event::Read(end));
+    (walk.sink)(Event::Unjudged("the numbers in a GGUF file's tensors were not examined"));
 }
 
 /// The walk under way.

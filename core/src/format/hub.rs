@@ -17,7 +17,7 @@
 mod index;
 mod path;
 
-use super::event::Sink;
+use super::event::{Event, Sink};
 use super::json_text::template_escape_string;
 use crate::json::{JsonError, JsonErrorKind, Reader, Str, Token};
 use crate::limits::{self, Limits};
@@ -91,7 +91,7 @@ pub fn read(bytes: &[u8], _limits: &Limits, sink: Sink<'_>) {
     if shape(bytes) == Shape::Other {
         return;
     }
-    let mut walk = Walk { reader: Reader::lenient(bytes), sink };
+    let mut walk = Walk { bytes, reader: Reader::lenient(bytes), sink };
     let end = match walk.reader.clone().token() {
         Ok(Some(Token::ArrayStart)) => walk.modules(),
         _ => walk.object(),
@@ -155,6 +155,7 @@ fn is_module_list(mut reader: Reader<'_>) -> Result<bool, JsonError> {
 
 /// The walk under way.
 struct Walk<'a, 's> {
+    bytes: &'a [u8],
     reader: Reader<'a>,
     sink: Sink<'s>,
 }
@@ -174,6 +175,8 @@ impl<'a> Walk<'a, '_> {
                 self.weight_map()?;
             } else if key == "weightsManifest" {
                 self.manifest()?;
+            } else if key == "modelTopology" {
+                self.topology(key)?;
             } else if key == "_class_name" {
                 self.class_name()?;
             } else if pipeline && self.is_pair()? {
@@ -183,6 +186,17 @@ impl<'a> Walk<'a, '_> {
             }
         }
         self.reader.finish()
+    }
+
+    /// The architecture in a manifest of TensorFlow.js: a Keras model, which Keras can load too
+    /// (`tensorflowjs/converters/keras_tfjs_loader.py`).
+    fn topology(&mut self, key: Str<'a>) -> Result<(), JsonError> {
+        let place = self.reader.clone().skip_value()?;
+        let range = usize::try_from(place.start).ok().zip(usize::try_from(place.end).ok());
+        if let Some(bytes) = range.and_then(|(start, end)| self.bytes.get(start..end)) {
+            (self.sink)(Event::Member { name: b"modelTopology", offset: place.start, bytes });
+        }
+        self.member(key)
     }
 
     /// The value of a key, at any depth.

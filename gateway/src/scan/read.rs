@@ -50,7 +50,12 @@ impl Judge<'_> {
 
     fn read(&mut self, reader: &Reader, bytes: &[u8], context: &Context<'_>) {
         let limits = &self.policy.limits;
-        (reader.read)(bytes, limits, &mut |event| self.event(reader.format, event, context));
+        let mut examined = bytes.len() as u64;
+        (reader.read)(bytes, limits, &mut |event| match event {
+            Event::Read(length) => examined = length,
+            event => self.event(reader.format, event, context),
+        });
+        self.tally.examine(examined.min(bytes.len() as u64));
     }
 
     pub(super) fn event(&mut self, format: Format, event: Event<'_>, context: &Context<'_>) {

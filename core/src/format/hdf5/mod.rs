@@ -130,6 +130,8 @@ pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
     walk.object(superblock.root, b"/", 0, superblock.table);
     walk.heaps();
     walk.find(Hdf5Kind::Partial, 0, b"");
+    let read = walk.read();
+    sink(Event::Read(read));
     sink(Event::Unjudged("the numbers in an HDF5 file's datasets are not judged"));
 }
 

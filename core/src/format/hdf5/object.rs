@@ -24,6 +24,8 @@ pub(super) struct Walk<'a, 's> {
     /// How many messages, links and records may still be looked at. A file holds fewer than its
     /// length over two, so that only one in which things are shared a lot runs out.
     work: u64,
+    /// How many there were at the start.
+    steps: u64,
     /// How many bytes of values may still be looked at, counted in the same way.
     bytes: u64,
     limited: bool,
@@ -35,11 +37,18 @@ impl<'a, 's> Walk<'a, 's> {
         let work = (file.length() / 2).saturating_add(1024).min(most);
         let bytes = file.length().saturating_mul(4);
         let depth = limits.format.object_depth;
-        Self { file, base, sink, depth, work, bytes, limited: false }
+        Self { file, base, sink, depth, work, steps: work, bytes, limited: false }
     }
 
     pub(super) fn find(&mut self, kind: Hdf5Kind, address: u64, subject: &[u8]) {
         (self.sink)(kind.at(self.base.saturating_add(address), subject));
+    }
+
+    /// About how many bytes were looked at: values, and the structures that lead to them.
+    pub(super) fn read(&self) -> u64 {
+        let values = self.file.length().saturating_mul(4).saturating_sub(self.bytes);
+        let steps = self.steps.saturating_sub(self.work).saturating_mul(2);
+        values.saturating_add(steps)
     }
 
     fn limit(&mut self, address: u64, subject: &[u8]) {
