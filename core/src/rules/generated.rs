@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "9ebd37321159a6da25b419a6d0c71512c1f27b2f7cfba8e9a97425eb3cf16ced";
+pub const SHA256: &str = "6aac71afb8d40043d4b855b9a24c0fe1080cccfe86f6bd8f072e9e14fdbfc6ff";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

@@ -130,6 +130,8 @@ enum Unknown {
     Blocks,
     /// A member that the archive's own loader does not read.
     Passes,
+    /// A byte string among the values of a file: numbers, or whatever a program makes of it.
+    Value,
     /// A file that another one beside it claims as raw numbers.
     Claimed,
 }
@@ -253,6 +255,8 @@ impl<'p> Judge<'p> {
             self.would_import(bytes, names)
         } else if names_text(context.name) && self.is_text(bytes) {
             self.is_pickle(bytes, Names::Called)
+        } else if context.unknown == Unknown::Value {
+            self.would_import(bytes, Names::Files)
         } else {
             self.is_pickle(bytes, Names::Any)
         };

@@ -120,12 +120,28 @@ fn is_lzma_header(bytes: &[u8]) -> bool {
     let usual = dictionary == u32::MAX
         || dictionary.is_power_of_two()
         || dictionary % 3 == 0 && (dictionary / 3).is_power_of_two();
-    let auto = *properties < 225 && usual && (size == u64::MAX || size < 1 << 38);
+    // `lzma_lzma_lclppb_decode`: literals look at four bits of context and position in all.
+    let (context, position) = (*properties % 9, *properties / 9 % 5);
+    let sound = *properties < 225 && context + position <= 4;
+    let auto = sound && usual && (size == u64::MAX || size < 1 << 38);
     size != 0 && (auto || bytes.starts_with(&[0x5d, 0]))
+}
+
+/// The start of an LZMA stream with the least dictionary that the format has: for its first bytes
+/// that is enough, however large the one is that the header asks for. Small numbers in a row make
+/// sound headers that ask for much.
+fn frugal(bytes: &[u8]) -> Vec<u8> {
+    let mut start = bytes[..bytes.len().min(4096)].to_vec();
+    if let Some(dictionary) = start.get_mut(1..5) {
+        dictionary.copy_from_slice(&4096_u32.to_le_bytes());
+    }
+    start
 }
 
 /// Whether the first bytes unpack.
 fn is_one(kind: Kind, bytes: &[u8], window: u64) -> bool {
+    let start = if kind == Kind::Lzma { frugal(bytes) } else { Vec::new() };
+    let bytes = if start.is_empty() { bytes } else { &start };
     let mut proof = Vec::new();
     let mut stream = Stream::new(kind, bytes, window, 1);
     match (&mut stream).take(kind.proof() as u64).read_to_end(&mut proof) {

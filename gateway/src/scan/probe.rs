@@ -1,6 +1,9 @@
 //! Whether bytes that nobody calls a pickle would import something all the same.
 
-use secure_torch_core::pickle::audit::{End, Finding, ImportSeen, Literal, Options, Sink, audit};
+use secure_torch_core::pickle::audit::{
+    Detail, End, Finding, ImportSeen, Literal, Options, Sink, audit,
+};
+use secure_torch_core::pickle::machine::Fault;
 use secure_torch_core::pickle::opcode::Opcode;
 use secure_torch_core::pickle::probe::{Probe, is_path};
 use secure_torch_core::rules::Class;
@@ -52,14 +55,15 @@ impl Judge<'_> {
         let mut row = 0;
         while row < self.policy.limits.pickle.pickles_in_a_row {
             let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
-            let mut sink = ProbeSink { names, imports: false, called: false, stopped: false };
+            let mut sink = ProbeSink::new(rest, names);
             let outcome = audit(rest, &options, &mut self.workspace, &mut sink);
             self.last_probe =
                 at.saturating_add(usize::try_from(outcome.offset).unwrap_or(usize::MAX));
             // A pickle that is whole counts too, whether or not it calls anything.
             let whole = outcome.end == End::Stop && !sink.stopped;
+            let does = sink.called || whole;
             let call = matches!(names, Names::Called | Names::Numbers);
-            if sink.imports && (sink.called || whole || !call) {
+            if sink.imports && (does || !call) || sink.extension && does {
                 return true;
             }
             if outcome.end != End::Stop {
@@ -119,14 +123,47 @@ fn import_by_lines(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-struct ProbeSink {
+struct ProbeSink<'b> {
+    /// What is audited.
+    bytes: &'b [u8],
     names: Names,
     imports: bool,
+    /// Whether an extension's number stands for something that may be called. By itself it does
+    /// nothing: three bytes of 256 say so, and no program has registered most numbers.
+    extension: bool,
     called: bool,
     stopped: bool,
 }
 
-impl Sink for ProbeSink {
+impl<'b> ProbeSink<'b> {
+    const fn new(bytes: &'b [u8], names: Names) -> Self {
+        Self { bytes, names, imports: false, extension: false, called: false, stopped: false }
+    }
+
+    /// Whether a module of this name counts, as far as the name itself goes.
+    fn could_name(&self, module: &[u8]) -> bool {
+        match self.names {
+            Names::Any => true,
+            // No file system takes a NUL, and no module is named by nothing.
+            Names::Files | Names::Called => !module.is_empty() && !module.contains(&0),
+            Names::Paths | Names::Numbers | Names::Dangerous => is_path(module),
+        }
+    }
+
+    /// Whether an import counts of which the audit does not know the name. Where the line that
+    /// spells the module is only too long, as the header of a tar archive is whose first member
+    /// starts with `c`, the line itself tells.
+    fn unresolvable(&self, offset: u64) -> bool {
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        let module = match self.bytes.get(at..) {
+            Some([b'c' | b'i', line @ ..]) => line.split(|&byte| byte == b'\n').next(),
+            _ => None,
+        };
+        self.names != Names::Dangerous && module.is_none_or(|module| self.could_name(module))
+    }
+}
+
+impl Sink for ProbeSink<'_> {
     fn import(&mut self, import: &ImportSeen<'_>) {
         let (module, name) = (import.module.as_bytes(), import.name.as_bytes());
         let paths = is_path(module) && is_path(name);
@@ -134,9 +171,7 @@ impl Sink for ProbeSink {
         let counts = match self.names {
             Names::Paths | Names::Numbers => paths,
             Names::Dangerous => dangerous,
-            Names::Any => true,
-            // No file system takes a NUL, and no module is named by nothing.
-            Names::Files | Names::Called => !module.is_empty() && !module.contains(&0),
+            Names::Any | Names::Files | Names::Called => self.could_name(module),
         };
         self.imports |= counts && !self.stopped;
         self.called |= dangerous && !self.stopped;
@@ -152,7 +187,9 @@ impl Sink for ProbeSink {
             return;
         }
         match finding.rule {
-            Rule::PickleGlobalUnresolvable => self.imports |= self.names != Names::Dangerous,
+            Rule::PickleGlobalUnresolvable => self.imports |= self.unresolvable(finding.offset),
+            // What is not stored is read as something unknown later, and an import by it counts.
+            Rule::PickleLimit if matches!(finding.detail, Detail::Fault(Fault::MemoLimit, _)) => {}
             // Past a limit nobody has looked, and where readers part one may have gone on.
             Rule::PickleLimit | Rule::PickleDivergent
                 if matches!(self.names, Names::Any | Names::Files | Names::Called) =>
@@ -161,7 +198,7 @@ impl Sink for ProbeSink {
                 self.called = true;
             }
             Rule::PickleExtension => {
-                self.imports |= matches!(self.names, Names::Any | Names::Files);
+                self.extension |= matches!(self.names, Names::Any | Names::Files);
             }
             Rule::PickleCallUnknown | Rule::PickleCallShape => self.called = true,
             _ => {}

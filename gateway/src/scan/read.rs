@@ -71,7 +71,10 @@ impl Judge<'_> {
                     path: &path,
                     name: &name,
                     depth: context.depth + 1,
-                    unknown: Unknown::Passes,
+                    unknown: match format {
+                        Format::Msgpack | Format::Hdf5 => Unknown::Value,
+                        _ => Unknown::Passes,
+                    },
                     script: Script::No,
                     own: &[],
                     ..*context

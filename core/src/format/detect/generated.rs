@@ -333,8 +333,8 @@ pub static SIGNATURES: [Signature; 22] = [
         id: "safetensors",
         title: "a safetensors file",
         native: false,
-        start: 8,
-        magic: b"{\"",
+        start: 4,
+        magic: b"\x00\x00\x00\x00{\"",
     },
 ];
 

@@ -73,7 +73,8 @@ impl<'a> Storage<'a> {
                     _ => return None,
                 }
             }
-            3 | 4 => match cursor.u8()? {
+            // HDF5 2.0 writes the fifth for filtered chunks; only the sizes inside of an index differ.
+            3..=5 => match cursor.u8()? {
                 0 => {
                     let length = usize::from(cursor.u16()?);
                     self.data = Some(cursor.take(length)?);
