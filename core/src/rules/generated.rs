@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "6aac71afb8d40043d4b855b9a24c0fe1080cccfe86f6bd8f072e9e14fdbfc6ff";
+pub const SHA256: &str = "2079109c0c211f595d235d1b2f197b2d4a98ae81129050517cec18d0776b9fb1";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

@@ -20,7 +20,7 @@ mod zip;
 
 use std::collections::HashMap;
 
-use secure_torch_core::format::detect::{Format, is_text_within, signature};
+use secure_torch_core::format::detect::{Format, is_text_within, promises, signature};
 use secure_torch_core::format::tar;
 use secure_torch_core::format::tflite;
 use secure_torch_core::format::zip::Archive;
@@ -289,6 +289,7 @@ impl<'p> Judge<'p> {
         self.refused(bytes, context);
         let format = match signature(bytes) {
             Some(signature) => Format::Recognised(signature),
+            None if bytes.is_empty() && promises(context.name, Format::Text.id()) => Format::Text,
             None if !bytes.is_empty() && self.is_text(bytes) => Format::Text,
             None if context.unknown == Unknown::Claimed && !bytes.is_empty() => Format::Weights,
             None => Format::Unknown,
@@ -305,6 +306,11 @@ impl<'p> Judge<'p> {
                     signature.id,
                     signature.title,
                 );
+            }
+            Format::Recognised(signature)
+                if signature.image && promises(context.name, signature.id) =>
+            {
+                self.tally.note("a picture is no model; what else may read it was not judged");
             }
             Format::Recognised(signature) => {
                 let why =

@@ -49,6 +49,8 @@ struct Signature {
     #[serde(default)]
     native: bool,
     #[serde(default)]
+    image: bool,
+    #[serde(default)]
     start: usize,
     magic: Vec<String>,
     check: Option<String>,
@@ -182,10 +184,11 @@ pub(super) fn rust(table: &Table) -> Result<String> {
             count += 1;
             let _ = writeln!(
                 rows,
-                "Signature {{ id: {}, title: {}, native: {}, start: {}, magic: b\"{}\" }},",
+                "Signature {{ id: {}, title: {}, native: {}, image: {}, start: {}, magic: b\"{}\" }},",
                 text(&signature.id),
                 text(&signature.title),
                 signature.native,
+                signature.image,
                 signature.start,
                 escaped(&bytes(magic)?)
             );

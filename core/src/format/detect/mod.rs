@@ -51,6 +51,8 @@ pub struct Signature {
     pub title: &'static str,
     /// Whether the bytes are a program for the machine itself.
     pub native: bool,
+    /// Whether the bytes are a picture, which no loader of models takes.
+    pub image: bool,
     start: usize,
     magic: &'static [u8],
 }
