@@ -12,7 +12,7 @@
 //! different ones. Text that is no JSON for Python either is text, whatever its name is.
 //!
 //! It refuses to follow any name: what is in the files that are named is judged where they are.
-//! Other keys are not judged; a `chat_template.jinja` is text, and passes as text.
+//! Other keys are not judged.
 
 mod index;
 mod path;

@@ -249,7 +249,7 @@ impl<'p> Judge<'p> {
             let chance = bytes.starts_with(b"PK") && sound;
             let names = if chance { Names::Dangerous } else { Names::Files };
             self.would_import(bytes, names)
-        } else if context.unknown == Unknown::Claimed {
+        } else if context.unknown == Unknown::Claimed && !self.is_text(bytes) {
             // Raw numbers decode as a few opcodes by chance, as a storage's do.
             let names = if bytes.starts_with(b"\x80") { Names::Paths } else { Names::Numbers };
             self.would_import(bytes, names)

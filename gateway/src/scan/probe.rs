@@ -19,8 +19,8 @@ pub(super) enum Names {
     /// Any name that a file could have: Python imports a module of whatever name, if such a file
     /// lies beside it. For bytes that open an archive.
     Files,
-    /// Names of letters, digits, underscores and dots. For bytes that are something else, among
-    /// which any name would make a pickle of what is there by chance.
+    /// Names of text without control characters. For bytes that are something else, among which
+    /// any name would make a pickle of what is there by chance.
     Paths,
     /// The same, and a call of what was imported, or a dangerous name. For a tensor's numbers, of
     /// which three words in a row would do otherwise.
@@ -123,6 +123,12 @@ fn import_by_lines(bytes: &[u8]) -> Option<usize> {
     None
 }
 
+/// Whether text could name a module: Python finds `a-b.py` too, if a pickle asks for it.
+fn is_name(text: &[u8]) -> bool {
+    let plain = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+    std::str::from_utf8(text).is_ok_and(plain)
+}
+
 struct ProbeSink<'b> {
     /// What is audited.
     bytes: &'b [u8],
@@ -169,7 +175,7 @@ impl Sink for ProbeSink<'_> {
         let paths = is_path(module) && is_path(name);
         let dangerous = paths && matches!(import.judgement.class, Class::Dangerous(_));
         let counts = match self.names {
-            Names::Paths | Names::Numbers => paths,
+            Names::Paths | Names::Numbers => is_name(module) && is_name(name),
             Names::Dangerous => dangerous,
             Names::Any | Names::Files | Names::Called => self.could_name(module),
         };

@@ -1,5 +1,7 @@
-//! Judging programs: members that a loader imports or runs, by their name or their place.
+//! Judging programs: members that a loader imports or runs, and templates that it renders, by
+//! their name, their place or their first line.
 
+use secure_torch_core::format::code_text::template_escape;
 use secure_torch_core::format::detect::Format;
 use secure_torch_core::format::event::Sink;
 use secure_torch_core::format::{python, torchscript};
@@ -12,15 +14,23 @@ impl Judge<'_> {
     /// Judges a part that is a program, whatever else it may be; its format, if it is one by its
     /// name alone.
     pub(super) fn program(&mut self, bytes: &[u8], context: &Context<'_>) -> Option<Format> {
-        let name = context.name.as_bytes();
+        // Windows takes dots and blanks off the end of a name, and so does whoever unpacks there
+        // (`Lib/zipfile`, `_sanitize_windows_name`).
+        let name = context.name.trim_end_matches(['.', ' ']);
         let outside = context.depth > 0 && context.script != Script::Only;
-        let source = outside && python::is_source_name(name);
+        let source = outside && python::is_source_name(name.as_bytes());
         if source || python::is_bytecode(bytes) {
             self.walk(Format::Python, python::read, bytes, context);
         }
-        if outside && (source || is_script(context.name)) {
+        if outside && (source || is_script(name) || bytes.starts_with(b"#!")) {
             let why = "the archive carries a program that its loader may run";
             self.tally.find(Rule::CodeProgram, context.path, None, context.name, why);
+        }
+        if is_template(name)
+            && let Some(at) = template_escape(bytes)
+        {
+            let why = "a template reaches for what leads out of Jinja's sandbox";
+            self.tally.find(Rule::MetadataTemplate, context.path, Some(at as u64), "", why);
         }
         if context.script != Script::No {
             self.walk(Format::TorchScript, torchscript::read, bytes, context);
@@ -39,6 +49,12 @@ impl Judge<'_> {
         self.tally.examine(bytes.len() as u64);
         read(bytes, limits, &mut |event| self.event(format, event, context));
     }
+}
+
+/// Whether a file of this name is a template: transformers renders `chat_template.jinja` and
+/// `additional_chat_templates/*.jinja` (`utils/hub.py`, `list_repo_templates`).
+fn is_template(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("jinja"))
 }
 
 /// Endings of programs in other languages than Python.

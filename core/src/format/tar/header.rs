@@ -109,7 +109,8 @@ impl<'a> Header<'a> {
         let broken = TarError::new(TarErrorKind::Checksum, offset);
         let field = |start: usize, end: usize| block.get(start..end).unwrap_or_default();
         match number(field(148, 156)) {
-            Number::Value(sum) if checksum_matches(block, sum) => {}
+            Number::Value(sum)
+                if i64::try_from(sum).is_ok_and(|sum| checksum_matches(block, sum)) => {}
             _ => return Err(broken),
         }
         // mode, uid, gid, mtime, devmajor, devminor: negative times are allowed.
@@ -178,28 +179,35 @@ fn python_strip(text: &[u8]) -> &[u8] {
     text.get(start..end).unwrap_or_default()
 }
 
-/// Whether a block's checksum is right, its number read as Python's `int(…, 8)` reads it: with
-/// white space, a sign, a prefix and underscores.
+/// Whether a block's checksum is right, its number read as Python's `nti` reads it: with white
+/// space, a sign, a prefix and underscores, or in base 256; a sum of signed bytes may be negative.
 pub(super) fn sums_up(block: &[u8; 512]) -> bool {
     let field = block.get(148..156).unwrap_or_default();
-    let sum = match number(field) {
-        Number::Value(sum) => Some(sum),
-        _ => {
-            let digits = python_strip(text(field));
-            let digits = digits.strip_prefix(b"+").unwrap_or(digits);
-            let digits =
-                digits.strip_prefix(b"0o").or(digits.strip_prefix(b"0O")).unwrap_or(digits);
-            digits.iter().filter(|&&byte| byte != b'_').try_fold(0_u64, |sum, &byte| {
-                sum.checked_mul(8)?.checked_add(char::from(byte).to_digit(8)?.into())
-            })
-        }
+    let sum = match (number(field), field) {
+        (Number::Value(sum), _) => i64::try_from(sum).ok(),
+        (Number::Negative, [_, rest @ ..]) => rest
+            .iter()
+            .try_fold(-1_i64, |sum, &byte| sum.checked_mul(256)?.checked_add(i64::from(byte))),
+        _ => python_int(text(field)),
     };
     sum.is_some_and(|sum| checksum_matches(block, sum))
 }
 
+/// Octal digits as Python's `int(…, 8)` reads them, or a few that it would refuse.
+fn python_int(field: &[u8]) -> Option<i64> {
+    let digits = python_strip(field);
+    let negative = digits.strip_prefix(b"-");
+    let digits = negative.or(digits.strip_prefix(b"+")).unwrap_or(digits);
+    let digits = digits.strip_prefix(b"0o").or(digits.strip_prefix(b"0O")).unwrap_or(digits);
+    let value = digits.iter().filter(|&&byte| byte != b'_').try_fold(0_i64, |sum, &byte| {
+        sum.checked_mul(8)?.checked_add(char::from(byte).to_digit(8)?.into())
+    })?;
+    if negative.is_some() { value.checked_neg() } else { Some(value) }
+}
+
 /// The sum of all bytes with the checksum field taken as spaces; some old writers sum signed
 /// bytes, and `tarfile` and GNU tar take either.
-fn checksum_matches(block: &[u8; 512], sum: u64) -> bool {
+fn checksum_matches(block: &[u8; 512], sum: i64) -> bool {
     let mut unsigned = 0_i64;
     let mut signed = 0_i64;
     for (at, &byte) in block.iter().enumerate() {
@@ -207,7 +215,7 @@ fn checksum_matches(block: &[u8; 512], sum: u64) -> bool {
         unsigned = unsigned.saturating_add(i64::from(byte));
         signed = signed.saturating_add(i64::from(i8::from_le_bytes([byte])));
     }
-    i64::try_from(sum).is_ok_and(|sum| sum == unsigned || sum == signed)
+    sum == unsigned || sum == signed
 }
 
 #[cfg(test)]

@@ -139,6 +139,11 @@ impl<'a> Stream<'a> {
             Kind::Bzip2 => Member::Bzip2(BzDecoder::new(rest)),
             Kind::Xz => Member::Xz(Box::new(XzReader::new_mem_limit(rest, false, memory))),
             Kind::Lzma => {
+                let dictionary = rest.get(1..).and_then(|rest| rest.first_chunk());
+                if u32::from_le_bytes(*dictionary.ok_or_else(cut)?).div_ceil(1024) > memory {
+                    // For the largest ones the decoder would call the header broken.
+                    return Err(io::ErrorKind::OutOfMemory.into());
+                }
                 let mut reader = LzmaReader::new_mem_limit(rest, memory, None)?;
                 reader.set_relaxed_end_condition(false);
                 reader.set_defer_errors(true);
@@ -179,7 +184,7 @@ impl<'a> Stream<'a> {
             Kind::Xz => rest.starts_with(b"\xfd7zXZ\0"),
             Kind::Zstd => rest.starts_with(&ZSTD),
             Kind::Lz4 => lz4::is_frame(rest),
-            // Nobody reads several of these in a row.
+            // Only joblib reads several of these in a row (`BinaryZlibFile`), and nobody writes them.
             Kind::Zlib | Kind::Lzma => false,
         }
     }
