@@ -3,7 +3,9 @@
 //! A configuration may tell its loader to import Python from the repository: `auto_map`
 //! (transformers, `dynamic_module_utils.py`), `custom_pipelines`, the modules of `modules.json`
 //! (sentence-transformers) and of `model_index.json` (diffusers,
-//! `pipelines/pipeline_loading_utils.py`, which imports any library that is named there). It may
+//! `pipelines/pipeline_loading_utils.py`, which imports any library that is named there). So may
+//! the activation of a layer (sentence-transformers, `models/Dense.py`, which imports and calls
+//! it) and the library of an adapter (peft, `auto.py`, `tuners/lora/tp_layer.py`). It may
 //! carry chat templates, which transformers renders in Jinja's sandbox and others without. An index
 //! names the files that hold the weights: `weight_map` of transformers (`modeling_utils.py`) and
 //! diffusers, `weightsManifest` of TensorFlow.js (`tfjs-core/src/io/types.ts`).
@@ -12,11 +14,13 @@
 //! different ones. Text that is no JSON for Python either is text, whatever its name is.
 //!
 //! It refuses to follow any name: what is in the files that are named is judged where they are.
-//! Other keys are not judged.
+//! Other keys are not judged. A file of its own, as `chat_template.jinja`, is a template by its
+//! name alone (transformers, `utils/hub.py`, `CHAT_TEMPLATE_FILE`), which is why the name decides.
 
 mod index;
 mod path;
 
+use super::code_text::template_escape;
 use super::event::{Event, Sink};
 use super::json_text::template_escape_string;
 use crate::json::{JsonError, JsonErrorKind, Reader, Str, Token};
@@ -38,7 +42,7 @@ anomaly_kinds! {
 }
 
 /// Keys by which a JSON object is known as a configuration of a model repository.
-const CONFIGURATION: [&str; 18] = [
+const CONFIGURATION: [&str; 20] = [
     "auto_map",
     "model_type",
     "architectures",
@@ -57,10 +61,16 @@ const CONFIGURATION: [&str; 18] = [
     "_from_model_config",
     "additional_special_tokens",
     "peft_type",
+    "activation_function",
+    "auto_mapping",
 ];
 
 /// Keys by which a JSON object is known as an index.
 const INDEX: [&str; 2] = ["weight_map", "weightsManifest"];
+
+/// Keys of what sentence-transformers imports and calls (`models/Dense.py`, `CrossEncoder.py`).
+const ACTIVATIONS: [&str; 3] =
+    ["activation_function", "activation_fn", "sbert_ce_default_activation_function"];
 
 /// The longest name that is compared or handed on.
 const LONGEST: usize = 1024;
@@ -102,6 +112,21 @@ pub fn read(bytes: &[u8], _limits: &Limits, sink: Sink<'_>) {
     }
 }
 
+/// Whether a file of this name is rendered as a template, whatever is in it.
+#[must_use]
+pub fn is_template_name(name: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 3] = [b"jinja", b"jinja2", b"j2"];
+    let ending = name.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+    ending.len() < name.len() && ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// Judges a file that is a template.
+pub fn read_template(bytes: &[u8], _limits: &Limits, sink: Sink<'_>) {
+    if let Some(at) = template_escape(bytes) {
+        sink(Kind::Template.at(u64::try_from(at).unwrap_or(u64::MAX), b""));
+    }
+}
+
 fn shape(bytes: &[u8]) -> Shape {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -129,13 +154,19 @@ fn shape_of(reader: &mut Reader<'_>, found: &mut Shape) -> Result<(), JsonError>
         }
         return reader.finish();
     }
+    let (mut types, mut structure) = (false, false);
     while let Some(key) = reader.key()? {
+        types |= key == "types";
+        structure |= key == "structure";
         if INDEX.iter().any(|known| key == *known) {
             *found = Shape::Index;
         } else if *found == Shape::Other && CONFIGURATION.iter().any(|known| key == *known) {
             *found = Shape::Configuration;
         }
         reader.skip_value()?;
+    }
+    if *found == Shape::Other && types && structure {
+        *found = Shape::Configuration;
     }
     reader.finish()
 }
@@ -170,6 +201,7 @@ impl<'a> Walk<'a, '_> {
         self.reader.token()?;
         // Only an index of a pipeline holds pairs of a library and a class.
         let pipeline = is_pipeline(self.reader.clone())?;
+        let router = has(self.reader.clone(), "structure")?;
         while let Some(key) = self.reader.key()? {
             if key == "weight_map" {
                 self.weight_map()?;
@@ -179,8 +211,10 @@ impl<'a> Walk<'a, '_> {
                 self.topology(key)?;
             } else if key == "_class_name" {
                 self.class_name()?;
-            } else if pipeline && self.is_pair()? {
-                self.component()?;
+            } else if key == "types" && router {
+                self.types()?;
+            } else if self.is_pair()? {
+                self.component(pipeline)?;
             } else {
                 self.member(key)?;
             }
@@ -208,6 +242,12 @@ impl<'a> Walk<'a, '_> {
             self.trust()
         } else if key == "attn_implementation" || key == "_attn_implementation" {
             self.kernel()
+        } else if ACTIVATIONS.iter().any(|activation| key == *activation) {
+            self.activation()
+        } else if key == "auto_mapping" {
+            self.adapted()
+        } else if key == "megatron_core" {
+            self.library()
         } else {
             self.value(key == "chat_template")
         }
@@ -277,16 +317,80 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    /// A name of an attention kernel; with a slash it is a repository that code is loaded from.
+    /// A name of an attention kernel, or one for each part of the model; with a slash it is a
+    /// repository that code is loaded from.
     fn kernel(&mut self) -> Result<(), JsonError> {
-        match self.reader.token()? {
-            Some(Token::String(string)) if string.chars().any(|c| c == '/') => {
-                self.at(Kind::RemoteCode, string.offset(), string.raw().as_bytes());
+        let depth = self.reader.depth();
+        loop {
+            match self.reader.token()? {
+                Some(Token::String(string)) if string.chars().any(|c| c == '/') => {
+                    self.at(Kind::RemoteCode, string.offset(), string.raw().as_bytes());
+                }
+                Some(_) => {}
+                None => return Ok(()),
+            }
+            if self.reader.depth() <= depth {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What sentence-transformers imports and calls: a class by its whole path. Without a dot it
+    /// is a name that transformers looks up in a table of its own.
+    fn activation(&mut self) -> Result<(), JsonError> {
+        match self.reader.clone().token()? {
+            Some(Token::String(string)) if string.chars().any(|c| c == '.') => {
+                self.reader.token()?;
+                self.class(&string);
                 Ok(())
             }
-            Some(Token::ObjectStart | Token::ArrayStart) => self.reader.leave(),
-            _ => Ok(()),
+            _ => self.value(false),
         }
+    }
+
+    /// The module that peft takes the adapted model's class from (`peft/auto.py`).
+    fn adapted(&mut self) -> Result<(), JsonError> {
+        if self.reader.clone().token()? != Some(Token::ObjectStart) {
+            return self.value(false);
+        }
+        self.reader.token()?;
+        while let Some(key) = self.reader.key()? {
+            if key == "parent_library" { self.library()? } else { self.value(false)? }
+        }
+        Ok(())
+    }
+
+    /// A module that is imported by its name.
+    fn library(&mut self) -> Result<(), JsonError> {
+        let Some(Token::String(string)) = self.reader.clone().token()? else {
+            return self.value(false);
+        };
+        self.reader.token()?;
+        let mut buffer = [0; LONGEST];
+        match string.text(&mut buffer) {
+            Some(module) => self.module(string.offset(), module, b""),
+            None => self.at(Kind::Module, string.offset(), string.raw().as_bytes()),
+        }
+        Ok(())
+    }
+
+    /// The modules of a router of sentence-transformers (`models/Router.py`): each is a class by
+    /// its whole path.
+    fn types(&mut self) -> Result<(), JsonError> {
+        if self.reader.clone().token()? != Some(Token::ObjectStart) {
+            return self.value(false);
+        }
+        self.reader.token()?;
+        while self.reader.key()?.is_some() {
+            match self.reader.clone().token()? {
+                Some(Token::String(string)) => {
+                    self.reader.token()?;
+                    self.class(&string);
+                }
+                _ => self.value(false)?,
+            }
+        }
+        Ok(())
     }
 
     /// A pipeline's class: a name, or a file of the repository and a name.
@@ -297,31 +401,38 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// Whether the next value is an array of two strings.
+    /// Whether the next value is an array that starts with two strings. A modular pipeline says
+    /// behind them where the component is loaded from.
     fn is_pair(&self) -> Result<bool, JsonError> {
         let mut ahead = self.reader.clone();
         let strings = ahead.token()? == Some(Token::ArrayStart)
             && matches!(ahead.token()?, Some(Token::String(_)))
             && matches!(ahead.token()?, Some(Token::String(_)));
-        Ok(strings && ahead.token()? == Some(Token::ArrayEnd))
+        let Some(Token::ArrayEnd | Token::ObjectStart) = ahead.token()? else { return Ok(false) };
+        Ok(strings)
     }
 
-    /// A library, and a class of it.
-    fn component(&mut self) -> Result<(), JsonError> {
-        self.reader.token()?;
-        let library = self.reader.token()?;
-        let class = self.reader.token()?;
-        self.reader.token()?;
-        if let (Some(Token::String(library)), Some(Token::String(class))) = (library, class) {
+    /// A library, and a class of it. Outside of a pipeline's index it may be two names of
+    /// anything, but whoever loads one pipeline does not ask what the index calls itself.
+    fn component(&mut self, pipeline: bool) -> Result<(), JsonError> {
+        let mut ahead = self.reader.clone();
+        ahead.token()?;
+        if let (Some(Token::String(library)), Some(Token::String(class))) =
+            (ahead.token()?, ahead.token()?)
+        {
             let (mut first, mut second) = ([0; LONGEST], [0; LONGEST]);
-            let texts = (library.text(&mut first), class.text(&mut second));
-            let (Some(module), Some(name)) = texts else {
-                self.at(Kind::Module, library.offset(), library.raw().as_bytes());
-                return Ok(());
-            };
-            self.module(library.offset(), module, name);
+            match (library.text(&mut first), class.text(&mut second)) {
+                (Some(module), Some(name)) if pipeline || is_dangerous(module, name) => {
+                    self.module(library.offset(), module, name);
+                }
+                (Some(_), Some(_)) => {}
+                _ if pipeline => {
+                    self.at(Kind::Module, library.offset(), library.raw().as_bytes());
+                }
+                _ => {}
+            }
         }
-        Ok(())
+        self.value(false)
     }
 
     /// `modules.json`: each item has a `type`, which is a class by its whole path.
@@ -359,18 +470,19 @@ impl<'a> Walk<'a, '_> {
         if matches!(named(System::HubModule, module), Some(Named::Known(_))) {
             return;
         }
-        let texts = (core::str::from_utf8(module), core::str::from_utf8(name));
-        let dangerous = match texts {
-            (Ok(module), Ok(name)) => rules::dangerous(module, name).is_some(),
-            _ => false,
-        };
+        let dangerous = is_dangerous(module, name);
         self.at(if dangerous { Kind::Dangerous } else { Kind::Module }, offset, module);
     }
 }
 
+fn is_dangerous(module: &[u8], name: &[u8]) -> bool {
+    let texts = core::str::from_utf8(module).ok().zip(core::str::from_utf8(name).ok());
+    texts.is_some_and(|(module, name)| rules::dangerous(module, name).is_some())
+}
+
 /// Keys that count at any depth.
 fn is_judged(key: &Str<'_>) -> bool {
-    const JUDGED: [&str; 7] = [
+    const JUDGED: [&str; 9] = [
         "auto_map",
         "custom_pipelines",
         "custom_pipeline",
@@ -378,8 +490,10 @@ fn is_judged(key: &Str<'_>) -> bool {
         "attn_implementation",
         "_attn_implementation",
         "chat_template",
+        "auto_mapping",
+        "megatron_core",
     ];
-    JUDGED.iter().any(|judged| *key == *judged)
+    JUDGED.iter().chain(&ACTIVATIONS).any(|judged| *key == **judged)
 }
 
 /// Whether the object that was just opened is a pipeline of diffusers, which loads what its pairs
@@ -395,6 +509,17 @@ fn is_pipeline(mut reader: Reader<'_>) -> Result<bool, JsonError> {
                 _ => {}
             }
         }
+    }
+    Ok(false)
+}
+
+/// Whether the object that was just opened has a key.
+fn has(mut reader: Reader<'_>, wanted: &str) -> Result<bool, JsonError> {
+    while let Some(key) = reader.key()? {
+        if key == *wanted {
+            return Ok(true);
+        }
+        reader.skip_value()?;
     }
     Ok(false)
 }

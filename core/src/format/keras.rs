@@ -62,7 +62,8 @@ pub fn accepts(bytes: &[u8]) -> bool {
     let (mut found, mut manifest) = (false, false);
     let read = each(text, &KEYS, &mut |object| {
         let made = Made::of(object);
-        found |= made.class_name.is_there() && made.config.is_there();
+        // A class is made of a configuration that is `null`, too.
+        found |= made.class_name.is_there() && made.config.is_named();
         manifest |= object.depth == 0 && made.manifest.is_there();
     });
     match read {
@@ -104,7 +105,7 @@ pub fn read(bytes: &[u8], _limits: &Limits, sink: Sink<'_>) {
 }
 
 /// The keys of an object that decide what is made of it.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 15] = [
     "class_name",
     "config",
     "module",
@@ -116,6 +117,9 @@ const KEYS: [&str; 12] = [
     "output_shape_type",
     "vocabulary",
     "idf_weights",
+    "cls_symbol",
+    "op",
+    "node_def",
     // Of the file of a whole model of TensorFlow.js.
     "weightsManifest",
 ];
@@ -130,13 +134,16 @@ struct Made<'a> {
     function: Seen<'a>,
     types: [Seen<'a>; 3],
     files: [Seen<'a>; 2],
+    class_symbol: Seen<'a>,
+    nodes: [Seen<'a>; 2],
     manifest: Seen<'a>,
 }
 
 impl<'a> Made<'a> {
-    const fn of(object: &Object<'a, 12>) -> Self {
+    const fn of(object: &Object<'a, 15>) -> Self {
         let [class_name, config, module, registered_name, spec_name, function, ..] = object.seen;
-        let [.., function_type, mask_type, shape_type, vocabulary, weights, manifest] = object.seen;
+        let [.., function_type, mask_type, shape_type, _, _, _, _, _, _] = object.seen;
+        let [.., vocabulary, weights, class_symbol, op, node, manifest] = object.seen;
         Self {
             class_name,
             config,
@@ -146,6 +153,8 @@ impl<'a> Made<'a> {
             function,
             types: [function_type, mask_type, shape_type],
             files: [vocabulary, weights],
+            class_symbol,
+            nodes: [op, node],
             manifest,
         }
     }
@@ -160,6 +169,15 @@ impl<'a> Made<'a> {
         } else if let Some(function) = self.function.text() {
             let module = self.module.text();
             refer(module, function, offset, KerasKind::LambdaFunction, sink);
+            if module.is_none() {
+                symbol(function, offset, sink);
+            }
+        }
+        if let Some(class) = self.class_symbol.text() {
+            symbol(class, offset, sink);
+        }
+        for text in self.nodes.into_iter().filter_map(Seen::text) {
+            node(text, offset, sink);
         }
         for file in self.files {
             if let Seen::Text(file) = file {
@@ -194,8 +212,8 @@ fn refer(module: Option<Str<'_>>, name: Str<'_>, offset: u64, unknown: KerasKind
     let own = own(joined);
     let mut keras = [0_u8; NAME_BYTES];
     let known = match own {
-        Some(rest) => named_in_keras(&[b"keras.", rest], &mut keras),
-        None if dot.is_none() => named_in_keras(&[b"keras.layers.", joined], &mut keras),
+        Some(rest) => prefixed(&[b"keras.", rest], &mut keras),
+        None if dot.is_none() => prefixed(&[b"keras.layers.", joined], &mut keras),
         None => named(System::Keras, joined),
     };
     match known {
@@ -217,23 +235,67 @@ fn refer(module: Option<Str<'_>>, name: Str<'_>, offset: u64, unknown: KerasKind
     }
 }
 
-/// What is left of a name of Keras behind the package, which has had several names.
+/// What is left of a name of Keras behind the package, which has had several names, and behind the
+/// folders in which the package holds itself once more: `keras.api._tf_keras.keras.utils` is
+/// `keras.utils`, and imported as well.
 fn own(name: &[u8]) -> Option<&[u8]> {
-    const PACKAGES: [&[u8]; 9] = [
-        b"keras.src.",
-        b"keras._tf_keras.keras.",
-        b"keras.api._v2.keras.",
-        b"keras.api.",
-        b"keras.",
-        b"tf_keras.src.",
-        b"tf_keras.",
-        b"tensorflow.keras.",
-        b"tensorflow.python.keras.",
-    ];
-    PACKAGES.iter().find_map(|package| name.strip_prefix(*package))
+    const PACKAGES: [&[u8]; 4] =
+        [b"keras.", b"tf_keras.", b"tensorflow.keras.", b"tensorflow.python.keras."];
+    const FOLDERS: [&[u8]; 7] =
+        [b"src.", b"api.", b"keras.", b"_tf_keras.", b"_legacy.", b"_v1.", b"_v2."];
+    let mut rest = PACKAGES.iter().find_map(|package| name.strip_prefix(*package))?;
+    while let Some(inner) = FOLDERS.iter().find_map(|folder| rest.strip_prefix(*folder)) {
+        rest = inner;
+    }
+    Some(rest)
 }
 
-fn named_in_keras(parts: &[&[u8]], buffer: &mut [u8; NAME_BYTES]) -> Option<Named> {
+/// Judges a symbol of TensorFlow that a layer of Keras 2 looks up and calls (`tf_op_layer.py`,
+/// `TFOpLambda`, `ClassMethod`): named without a module, and without the package.
+fn symbol(name: Str<'_>, offset: u64, sink: Sink<'_>) {
+    let mut buffer = [0_u8; NAME_BYTES];
+    let Some((joined, _)) = join(None, name, &mut buffer) else {
+        return sink(KerasKind::LambdaFunction.at(offset, name.raw().as_bytes()));
+    };
+    // Every version of the interface holds the older ones.
+    let mut rest = joined;
+    while let Some(inner) =
+        [&b"compat.v1."[..], b"compat.v2."].iter().find_map(|part| rest.strip_prefix(*part))
+    {
+        rest = inner;
+    }
+    let (root, rest) = match rest.strip_prefix(b"keras.") {
+        Some(keras) => (&b"keras."[..], keras),
+        None => (&b"tensorflow."[..], rest),
+    };
+    let mut buffer = [0_u8; NAME_BYTES];
+    if matches!(prefixed(&[root, rest], &mut buffer), Some(Named::Dangerous(_))) {
+        sink(KerasKind::Dangerous.at(offset, joined));
+    }
+}
+
+/// Judges the operator of a `TensorFlowOpLayer`: `op` of its node, or the node's bytes as text, in
+/// which the operator's name stands between what is no letter of one.
+fn node(text: Str<'_>, offset: u64, sink: Sink<'_>) {
+    let mut word = [0_u8; 64];
+    let mut length = 0_usize;
+    for character in text.chars().chain(['\0']) {
+        if let (true, Ok(byte)) = (character.is_ascii_alphanumeric(), u8::try_from(character)) {
+            if let Some(place) = word.get_mut(length) {
+                *place = byte;
+            }
+            length = length.saturating_add(1);
+            continue;
+        }
+        let name = word.get(..length).unwrap_or_default();
+        if matches!(named(System::Tensorflow, name), Some(Named::Dangerous(_))) {
+            sink(KerasKind::Dangerous.at(offset, name));
+        }
+        length = 0;
+    }
+}
+
+fn prefixed(parts: &[&[u8]], buffer: &mut [u8; NAME_BYTES]) -> Option<Named> {
     let mut length = 0_usize;
     for part in parts {
         let end = length.checked_add(part.len())?;

@@ -116,9 +116,11 @@ pub(super) fn speaks<const N: usize>(
 /// What stands under a key.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Seen<'a> {
-    /// Nothing, or `null`.
+    /// Nothing.
     #[default]
     Nothing,
+    /// `null`.
+    Null,
     /// A string.
     Text(Str<'a>),
     /// A list.
@@ -135,7 +137,13 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// Whether anything but `null` stands there.
     pub(super) const fn is_there(self) -> bool {
+        !matches!(self, Self::Nothing | Self::Null)
+    }
+
+    /// Whether the key stands there, whatever is under it.
+    pub(super) const fn is_named(self) -> bool {
         !matches!(self, Self::Nothing)
     }
 
@@ -191,7 +199,7 @@ fn rest<'a, const N: usize>(
                     *place = match token {
                         Token::String(text) => Seen::Text(text),
                         Token::ArrayStart => Seen::List,
-                        Token::Null => Seen::Nothing,
+                        Token::Null => Seen::Null,
                         _ => Seen::Other,
                     };
                 }

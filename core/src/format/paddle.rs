@@ -4,8 +4,8 @@
 //! `spec/rules/names.toml`. Parameters are tensors in a row; each must be as long as its
 //! description says, and the last one must end with the file.
 //!
-//! What it refuses to do: compute, or read the programs that PaddlePaddle 3 writes as JSON, which
-//! pass as text. `.pdparams` and `.pdopt` are pickles, and judged as such.
+//! What it refuses to do: compute. Programs as JSON are read by [`super::paddle_json`].
+//! `.pdparams` and `.pdopt` are pickles, and judged as such.
 //!
 //! Follows PaddlePaddle/Paddle, `paddle/fluid/framework/framework.proto`,
 //! `paddle/fluid/framework/lod_tensor.cc` (`SerializeToStream`) and `tensor_util.cc`
@@ -14,6 +14,7 @@
 
 use super::detect::signature;
 use super::event::{Anomaly, Event, Sink};
+use super::objects::Encoding;
 use super::protobuf::{Field, Message, Value, WireError, int64};
 use crate::limits::Limits;
 use crate::rules::names::{Named, System, named};
@@ -65,7 +66,8 @@ pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
                 Err(offset) => sink(PaddleKind::Tensor.at(offset, &[])),
             }
         }
-    } else {
+    } else if !matches!(Encoding::of(bytes), Encoding::Utf8(_)) {
+        // JSON is another reader's, and mere text where that one does not take it.
         let failed = message.fields().find_map(Result::err);
         sink(PaddleKind::NoProgram.at(failed.map_or(0, |error| error.offset), &[]));
     }

@@ -3,8 +3,8 @@
 use super::detect::Format;
 use super::event::Reader;
 use super::{
-    coreml, executorch, gguf, hdf5, hub, keras, msgpack, npy, onnx, openvino, paddle, safetensors,
-    savedmodel, skops, tflite, torch_mobile,
+    coreml, executorch, gguf, graph_text, hdf5, hub, keras, msgpack, npy, onnx, openvino, paddle,
+    paddle_json, safetensors, savedmodel, skops, tflite, torch_mobile,
 };
 
 /// The readers, in the order of their formats. Each is tried on every part.
@@ -14,8 +14,10 @@ pub static READERS: &[Reader] = &[
     Reader { format: Format::Gguf, accepts: gguf::accepts, read: gguf::read },
     Reader { format: Format::Onnx, accepts: onnx::accepts, read: onnx::read },
     Reader { format: Format::SavedModel, accepts: savedmodel::accepts, read: savedmodel::read },
+    Reader { format: Format::SavedModel, accepts: graph_text::accepts, read: graph_text::read },
     Reader { format: Format::CoreMl, accepts: coreml::accepts, read: coreml::read },
     Reader { format: Format::Paddle, accepts: paddle::accepts, read: paddle::read },
+    Reader { format: Format::Paddle, accepts: paddle_json::accepts, read: paddle_json::read },
     Reader { format: Format::TfLite, accepts: tflite::accepts, read: tflite::read },
     Reader { format: Format::ExecuTorch, accepts: executorch::accepts, read: executorch::read },
     Reader {

@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "2079109c0c211f595d235d1b2f197b2d4a98ae81129050517cec18d0776b9fb1";
+pub const SHA256: &str = "10dd173949377f91bf49ea06172057ae978da25300deb6cbd56e360c415aed0a";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

@@ -1,10 +1,9 @@
-//! Judging programs: members that a loader imports or runs, and templates that it renders, by
-//! their name, their place or their first line.
+//! Judging programs: what a loader imports, runs or renders, by its name, its place or its first
+//! line.
 
-use secure_torch_core::format::code_text::template_escape;
 use secure_torch_core::format::detect::Format;
 use secure_torch_core::format::event::Sink;
-use secure_torch_core::format::{python, torchscript};
+use secure_torch_core::format::{hub, python, target_text, torchscript};
 use secure_torch_core::limits::Limits;
 use secure_torch_core::score::Rule;
 
@@ -26,11 +25,11 @@ impl Judge<'_> {
             let why = "the archive carries a program that its loader may run";
             self.tally.find(Rule::CodeProgram, context.path, None, context.name, why);
         }
-        if is_template(name)
-            && let Some(at) = template_escape(bytes)
-        {
-            let why = "a template reaches for what leads out of Jinja's sandbox";
-            self.tally.find(Rule::MetadataTemplate, context.path, Some(at as u64), "", why);
+        if hub::is_template_name(name.as_bytes()) {
+            self.walk(Format::HubConfig, hub::read_template, bytes, context);
+        }
+        if target_text::is_configuration_name(name.as_bytes()) {
+            self.walk(Format::Text, target_text::read, bytes, context);
         }
         if context.script != Script::No {
             self.walk(Format::TorchScript, torchscript::read, bytes, context);
@@ -49,12 +48,6 @@ impl Judge<'_> {
         self.tally.examine(bytes.len() as u64);
         read(bytes, limits, &mut |event| self.event(format, event, context));
     }
-}
-
-/// Whether a file of this name is a template: transformers renders `chat_template.jinja` and
-/// `additional_chat_templates/*.jinja` (`utils/hub.py`, `list_repo_templates`).
-fn is_template(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("jinja"))
 }
 
 /// Endings of programs in other languages than Python.

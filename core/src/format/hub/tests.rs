@@ -70,7 +70,7 @@ fn honest_configurations_are_silent() {
     for text in [
         r#"{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "auto_map": {}, "trust_remote_code": false}"#,
         r#"{"tokenizer_class": "X", "chat_template": "{% for m in messages %}{{ m['role'] }}{% endfor %}", "auto_map": null}"#,
-        r#"{"_class_name": "UNet2DConditionModel", "down_block_types": ["DownBlock2D", "os.system"], "_attn_implementation": "sdpa"}"#,
+        r#"{"_class_name": "UNet2DConditionModel", "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"], "_attn_implementation": "sdpa"}"#,
         r#"{"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"], "safety_checker": ["stable_diffusion", "X"], "image": [null, null]}"#,
         r#"[{"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}, {"path": "", "type": "sentence_transformers.models.Normalize"}]"#,
     ] {

@@ -18,7 +18,7 @@ pub enum System {
     Paddle,
     /// `openvino`: Layers of OpenVINO extensions: layers of no `opset`: native code of a library that whoever loads the model must bring.
     Openvino,
-    /// `keras`: Keras classes and functions: what a configuration may name by `module` and `class_name`; `keras.src`, `tf_keras` and `tensorflow.keras` are looked up as `keras`. A name of another module is judged by the rules for pickles.
+    /// `keras`: Keras classes and functions: what a configuration may name by `module` and `class_name`, and the symbols of TensorFlow that layers of Keras 2 look up; `keras.src`, `tf_keras` and `tensorflow.keras` are looked up as `keras`. A name of another module is judged by the rules for pickles.
     Keras,
     /// `skops`: skops types and functions: what a schema may name by `__module__` and `__class__`. Names that the rules for pickles call dangerous are dangerous here as well.
     Skops,
@@ -3006,6 +3006,11 @@ impl System {
                     named: Named::Dangerous("changes the loader's own settings"),
                 },
                 Row {
+                    name: "keras.backend.openvino.core.",
+                    prefix: true,
+                    named: Named::Dangerous("reads models of any path (`compile_model`)"),
+                },
+                Row {
                     name: "keras.callbacks.",
                     prefix: true,
                     named: Named::Dangerous(
@@ -3025,6 +3030,11 @@ impl System {
                     named: Named::Dangerous(
                         "functions that download and unpack files (`keras/src/datasets`)",
                     ),
+                },
+                Row {
+                    name: "keras.engine.saving.",
+                    prefix: true,
+                    named: Named::Dangerous("loads models and weights from any path"),
                 },
                 Row {
                     name: "keras.export.",
@@ -3048,6 +3058,18 @@ impl System {
                     ),
                 },
                 Row {
+                    name: "keras.layers.core.masking.deserialize_keras_object",
+                    prefix: false,
+                    named: Named::Dangerous(
+                        "makes whatever a configuration names, outside of what was judged",
+                    ),
+                },
+                Row {
+                    name: "keras.legacy.preprocessing.",
+                    prefix: true,
+                    named: Named::Dangerous("reads folders and files of any name"),
+                },
+                Row {
                     name: "keras.legacy.saving.",
                     prefix: true,
                     named: Named::Dangerous("loads models, and functions from bytecode"),
@@ -3056,6 +3078,11 @@ impl System {
                     name: "keras.models.load_model",
                     prefix: false,
                     named: Named::Dangerous("loads another model from any path"),
+                },
+                Row {
+                    name: "keras.models.model.model_from_json",
+                    prefix: false,
+                    named: Named::Dangerous("makes a model of a text, outside of what was judged"),
                 },
                 Row {
                     name: "keras.models.model_from_json",
@@ -3142,6 +3169,63 @@ impl System {
                     named: Named::Dangerous("functions that download and read files"),
                 },
                 Row {
+                    name: "tensorflow.data.",
+                    prefix: true,
+                    named: Named::Dangerous(
+                        "reads and writes files (`TFRecordDataset`), and calls Python",
+                    ),
+                },
+                Row {
+                    name: "tensorflow.debugging.experimental.",
+                    prefix: true,
+                    named: Named::Dangerous("writes traces to any path"),
+                },
+                Row {
+                    name: "tensorflow.gfile.",
+                    prefix: true,
+                    named: Named::Dangerous("opens files of any name"),
+                },
+                Row {
+                    name: "tensorflow.io.",
+                    prefix: true,
+                    named: Named::Dangerous("reads and writes files of any name"),
+                },
+                Row {
+                    name: "tensorflow.io.decode_",
+                    prefix: true,
+                    named: Named::Known("decodes what it is given"),
+                },
+                Row {
+                    name: "tensorflow.io.encode_",
+                    prefix: true,
+                    named: Named::Known("encodes what it is given"),
+                },
+                Row {
+                    name: "tensorflow.io.parse_",
+                    prefix: true,
+                    named: Named::Known("parses what it is given"),
+                },
+                Row {
+                    name: "tensorflow.load_",
+                    prefix: true,
+                    named: Named::Dangerous("loads a library of any path (`load_op_library`)"),
+                },
+                Row {
+                    name: "tensorflow.matching_files",
+                    prefix: false,
+                    named: Named::Dangerous("lists files of any name"),
+                },
+                Row {
+                    name: "tensorflow.numpy_function",
+                    prefix: false,
+                    named: Named::Dangerous("calls Python"),
+                },
+                Row {
+                    name: "tensorflow.py_func",
+                    prefix: true,
+                    named: Named::Dangerous("calls Python"),
+                },
+                Row {
                     name: "tensorflow.python.framework.indexed_slices.IndexedSlicesSpec",
                     prefix: false,
                     named: Named::Known("the type of a tensor"),
@@ -3165,6 +3249,41 @@ impl System {
                     name: "tensorflow.python.ops.ragged.ragged_tensor.RaggedTensorSpec",
                     prefix: false,
                     named: Named::Known("the type of a tensor"),
+                },
+                Row {
+                    name: "tensorflow.raw_ops.",
+                    prefix: true,
+                    named: Named::Dangerous("any operator, those that open files among them"),
+                },
+                Row {
+                    name: "tensorflow.read_file",
+                    prefix: false,
+                    named: Named::Dangerous("reads a file of any name"),
+                },
+                Row {
+                    name: "tensorflow.saved_model.",
+                    prefix: true,
+                    named: Named::Dangerous("loads and writes models of any path"),
+                },
+                Row {
+                    name: "tensorflow.summary.",
+                    prefix: true,
+                    named: Named::Dangerous("writes files of any name"),
+                },
+                Row {
+                    name: "tensorflow.sysconfig.",
+                    prefix: true,
+                    named: Named::Dangerous("tells of the machine"),
+                },
+                Row {
+                    name: "tensorflow.train.",
+                    prefix: true,
+                    named: Named::Dangerous("reads and writes checkpoints of any path"),
+                },
+                Row {
+                    name: "tensorflow.write_file",
+                    prefix: false,
+                    named: Named::Dangerous("writes a file of any name"),
                 },
             ],
             Self::Skops => &[
@@ -3361,6 +3480,11 @@ impl System {
                     named: Named::Known("a folder of `diffusers.pipelines`"),
                 },
                 Row {
+                    name: "megatron.core",
+                    prefix: false,
+                    named: Named::Known("the library that adapters of its layers name"),
+                },
+                Row {
                     name: "onnxruntime",
                     prefix: false,
                     named: Named::Known("sessions of ONNX pipelines"),
@@ -3421,9 +3545,19 @@ impl System {
                     named: Named::Known("a folder of `diffusers.pipelines`"),
                 },
                 Row {
+                    name: "torch.nn.",
+                    prefix: true,
+                    named: Named::Known("layers and activations of PyTorch"),
+                },
+                Row {
                     name: "transformers",
                     prefix: false,
                     named: Named::Known("the library that its text encoders come from"),
+                },
+                Row {
+                    name: "transformers.",
+                    prefix: true,
+                    named: Named::Known("modules of that library, which adapters name"),
                 },
                 Row {
                     name: "unidiffuser",
