@@ -190,28 +190,7 @@ impl<'p> Judge<'p> {
     /// Tries every reader on a part; the formats whose readers accept it.
     fn part(&mut self, bytes: &[u8], context: &Context<'_>) -> Vec<Format> {
         let mut formats = Vec::new();
-        if context.depth > self.policy.limits.archive.depth {
-            let why = "archives nest deeper than the limit; the rest could not be judged";
-            self.tally.find(Rule::ArchiveBomb, context.path, None, "", why);
-            return formats;
-        }
-        if context.depth > 0 {
-            self.members = self.members.saturating_add(1);
-            if self.members > u64::from(self.policy.limits.archive.entries) {
-                let why =
-                    "the archives hold more members than the limit; the rest could not be judged";
-                self.tally.find(Rule::ArchiveBomb, "", None, "", why);
-                return formats;
-            }
-        }
-        let container = context.depth > 0 && (bytes.starts_with(b"PK") || tar::is_tar(bytes));
-        if container {
-            // What is stored in an archive inside an archive is read again for each level.
-            self.unpacked = self.unpacked.saturating_add(bytes.len() as u64);
-        }
-        if self.unpacked > self.policy.limits.archive.total_bytes {
-            let why = "unpacking takes more than the limit; the rest could not be judged";
-            self.tally.find(Rule::ArchiveBomb, context.path, None, "", why);
+        if !self.is_within_limits(bytes, context) {
             return formats;
         }
         let is_tar = tar::is_tar(bytes);
@@ -232,9 +211,65 @@ impl<'p> Judge<'p> {
         formats.extend(self.seven_zip(bytes, context));
         formats.extend(self.packed(bytes, context));
         self.readers(bytes, context, &mut formats);
-        // An archive's first bytes decode as a few opcodes too; what counts there is whether
-        // they import anything.
-        let pickle = if formats.contains(&Format::Msgpack) {
+        if self.opens_a_pickle(bytes, context, &formats) {
+            formats.push(self.pickles(bytes, context));
+        }
+        if formats.len() > 1 {
+            let names: Vec<&str> = formats.iter().map(|format| format.id()).collect();
+            let why =
+                format!("loaders of {} would each accept these bytes", names.join(" and of "));
+            self.tally.find(Rule::FormatPolyglot, context.path, None, "", why);
+        }
+        // Who imports a member does not ask whether it is something else as well.
+        let program = self.program(bytes, context);
+        if formats.is_empty() {
+            formats.push(program.unwrap_or_else(|| self.unread(bytes, context)));
+        }
+        for &format in &formats {
+            if format.contradicts(context.name) {
+                let why = format!("the name promises another format than {}", format.id());
+                self.tally.find(Rule::FormatMismatch, context.path, None, context.name, why);
+            }
+            self.tally.part(context.path, format, bytes.len() as u64);
+        }
+        formats
+    }
+
+    /// Whether the containers so far are within their limits; a finding, if not.
+    fn is_within_limits(&mut self, bytes: &[u8], context: &Context<'_>) -> bool {
+        if context.depth > self.policy.limits.archive.depth {
+            let why = "archives nest deeper than the limit; the rest could not be judged";
+            self.tally.find(Rule::ArchiveBomb, context.path, None, "", why);
+            return false;
+        }
+        if context.depth > 0 {
+            self.members = self.members.saturating_add(1);
+            if self.members > u64::from(self.policy.limits.archive.entries) {
+                let why =
+                    "the archives hold more members than the limit; the rest could not be judged";
+                self.tally.find(Rule::ArchiveBomb, "", None, "", why);
+                return false;
+            }
+        }
+        let container = context.depth > 0 && (bytes.starts_with(b"PK") || tar::is_tar(bytes));
+        if container {
+            // What is stored in an archive inside an archive is read again for each level.
+            self.unpacked = self.unpacked.saturating_add(bytes.len() as u64);
+        }
+        if self.unpacked > self.policy.limits.archive.total_bytes {
+            let why = "unpacking takes more than the limit; the rest could not be judged";
+            self.tally.find(Rule::ArchiveBomb, context.path, None, "", why);
+            return false;
+        }
+        true
+    }
+
+    /// Whether an unpickler would get anywhere with bytes that are of these formats already.
+    ///
+    /// The first bytes of another format decode as a few opcodes too; what counts there is whether
+    /// they import anything.
+    fn opens_a_pickle(&mut self, bytes: &[u8], context: &Context<'_>, formats: &[Format]) -> bool {
+        if formats.contains(&Format::Msgpack) {
             // Its first byte is an opcode that takes an extension code, for maps of two to four.
             self.would_import(bytes, Names::Paths)
         } else if formats.contains(&Format::Safetensors) {
@@ -259,29 +294,7 @@ impl<'p> Judge<'p> {
             self.would_import(bytes, Names::Files)
         } else {
             self.is_pickle(bytes, Names::Any)
-        };
-        if pickle {
-            formats.push(self.pickles(bytes, context));
         }
-        if formats.len() > 1 {
-            let names: Vec<&str> = formats.iter().map(|format| format.id()).collect();
-            let why =
-                format!("loaders of {} would each accept these bytes", names.join(" and of "));
-            self.tally.find(Rule::FormatPolyglot, context.path, None, "", why);
-        }
-        // Who imports a member does not ask whether it is something else as well.
-        let program = self.program(bytes, context);
-        if formats.is_empty() {
-            formats.push(program.unwrap_or_else(|| self.unread(bytes, context)));
-        }
-        for &format in &formats {
-            if format.contradicts(context.name) {
-                let why = format!("the name promises another format than {}", format.id());
-                self.tally.find(Rule::FormatMismatch, context.path, None, context.name, why);
-            }
-            self.tally.part(context.path, format, bytes.len() as u64);
-        }
-        formats
     }
 
     /// A part that no reader accepts.
