@@ -303,17 +303,12 @@ mod tests {
     extern crate std;
 
     use super::*;
+    use crate::format::testing;
     use std::vec;
     use std::vec::Vec;
 
     fn ids(bytes: &[u8]) -> Vec<&'static str> {
-        let mut ids = vec![];
-        read(bytes, &Limits::DEFAULT, &mut |event| {
-            if let Event::Anomaly(anomaly) = event {
-                ids.push(anomaly.id);
-            }
-        });
-        ids
+        testing::ids(read, bytes)
     }
 
     /// A field of bytes, of any number.

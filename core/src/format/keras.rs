@@ -310,18 +310,12 @@ mod tests {
     extern crate std;
 
     use super::*;
+    use crate::format::testing;
     use std::string::String;
     use std::vec::Vec;
 
     fn walk(text: &[u8]) -> Vec<String> {
-        let mut seen = Vec::new();
-        read(text, &Limits::default(), &mut |event| {
-            if let Event::Anomaly(anomaly) = event {
-                let subject = String::from_utf8_lossy(anomaly.subject);
-                seen.push(std::format!("{} {subject}", anomaly.id));
-            }
-        });
-        seen
+        testing::subjects(read, text)
     }
 
     fn layer(keys: &str) -> Vec<String> {

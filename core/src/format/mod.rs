@@ -81,6 +81,8 @@ pub mod skops;
 pub mod store;
 pub mod tar;
 pub mod target_text;
+#[cfg(test)]
+mod testing;
 pub mod tflite;
 pub mod torch_export;
 pub mod torch_legacy;

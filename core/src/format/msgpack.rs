@@ -253,18 +253,13 @@ mod tests {
     extern crate std;
 
     use super::*;
+    use crate::format::testing;
     use proptest::prelude::*;
     use std::string::String;
     use std::vec::Vec;
 
     fn walk(bytes: &[u8]) -> Vec<String> {
-        let mut seen = Vec::new();
-        read(bytes, &Limits::default(), &mut |event| match event {
-            Event::Anomaly(anomaly) => seen.push(anomaly.id.into()),
-            Event::Member { bytes, .. } => seen.push(std::format!("+{}", bytes.len())),
-            _ => {}
-        });
-        seen
+        testing::members(read, bytes)
     }
 
     /// `{"w": extension}`

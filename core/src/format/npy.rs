@@ -200,6 +200,7 @@ mod tests {
     extern crate std;
 
     use super::*;
+    use crate::format::testing;
     use std::string::String;
     use std::vec::Vec;
 
@@ -215,13 +216,7 @@ mod tests {
 
     /// The ids of what is odd, and `+` and the length of each member.
     fn walk(bytes: &[u8]) -> Vec<String> {
-        let mut seen = Vec::new();
-        read(bytes, &Limits::default(), &mut |event| match event {
-            Event::Anomaly(anomaly) => seen.push(anomaly.id.into()),
-            Event::Member { bytes, .. } => seen.push(std::format!("+{}", bytes.len())),
-            _ => {}
-        });
-        seen
+        testing::members(read, bytes)
     }
 
     const FLOATS: &str = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }  \n";

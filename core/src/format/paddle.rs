@@ -266,17 +266,12 @@ mod tests {
     extern crate std;
 
     use super::*;
+    use crate::format::testing;
     use std::vec;
     use std::vec::Vec;
 
     fn ids(bytes: &[u8]) -> Vec<&'static str> {
-        let mut ids = vec![];
-        read(bytes, &Limits::DEFAULT, &mut |event| {
-            if let Event::Anomaly(anomaly) = event {
-                ids.push(anomaly.id);
-            }
-        });
-        ids
+        testing::ids(read, bytes)
     }
 
     fn tensor(description: &[u8], numbers: usize) -> Vec<u8> {

@@ -99,17 +99,11 @@ mod tests {
     extern crate std;
 
     use super::*;
-    use crate::format::event::Event;
+    use crate::format::testing;
     use std::vec::Vec;
 
     fn seen(text: &str) -> Vec<&'static str> {
-        let mut seen = Vec::new();
-        read(text.as_bytes(), &Limits::default(), &mut |event| {
-            if let Event::Anomaly(anomaly) = event {
-                seen.push(anomaly.id);
-            }
-        });
-        seen
+        testing::ids(read, text.as_bytes())
     }
 
     #[test]

@@ -1,6 +1,7 @@
 extern crate std;
 
 use super::*;
+use crate::format::testing;
 use std::vec;
 use std::vec::Vec;
 
@@ -15,13 +16,7 @@ fn node(name: &[u8], operator: &[u8]) -> Vec<u8> {
 }
 
 fn ids(bytes: &[u8]) -> Vec<&'static str> {
-    let mut ids = vec![];
-    read(bytes, &Limits::DEFAULT, &mut |event| {
-        if let Event::Anomaly(anomaly) = event {
-            ids.push(anomaly.id);
-        }
-    });
-    ids
+    testing::ids(read, bytes)
 }
 
 #[test]
