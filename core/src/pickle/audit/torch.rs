@@ -115,8 +115,8 @@ where
             Some((key, element_size(entry.name)?, u64::try_from(size).ok()?))
         });
         self.sink.storage(StorageSeen { known });
-        // An untyped storage counts bytes, whatever the tensor over it is made of.
-        known.filter(|&(_, size, _)| size > 1).map_or(NO_PRODUCT, |(_, _, elements)| elements)
+        // An untyped storage counts bytes: a bound too, since no element takes less than one.
+        known.map_or(NO_PRODUCT, |(_, _, elements)| elements)
     }
 
     /// `torch.storage._load_from_bytes` loads a PyTorch file from a byte string, which must stand
