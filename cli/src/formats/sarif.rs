@@ -417,7 +417,7 @@ mod tests {
     use super::*;
     use secure_torch::{Source, scan};
 
-    const HERE: &str = "/work/tree";
+    const HERE: &str = "/project/tree";
 
     fn log_of(reports: &[Report], problems: &[Problem]) -> Value {
         log(&scan_of(reports, problems), Path::new(HERE))
@@ -508,7 +508,7 @@ mod tests {
         let moved = [b"(S'moved'\n0", EVIL].concat();
         assert_eq!(fingerprints("a.pkl", EVIL), fingerprints("a.pkl", &moved));
         assert_eq!(fingerprints("a.pkl", EVIL), fingerprints("./a.pkl", EVIL));
-        assert_eq!(fingerprints("a.pkl", EVIL), fingerprints("/work/tree/a.pkl", EVIL));
+        assert_eq!(fingerprints("a.pkl", EVIL), fingerprints("/project/tree/a.pkl", EVIL));
         assert_ne!(fingerprints("a.pkl", EVIL), fingerprints("b.pkl", EVIL));
     }
 
@@ -518,8 +518,8 @@ mod tests {
         let relative = |uri: &str| json!({ "uri": uri, "uriBaseId": ROOT });
         assert_eq!(location("a b/c:d.pt"), relative("a%20b/c%3Ad.pt"));
         assert_eq!(location("./x/../y.pt"), relative("y.pt"));
-        assert_eq!(location("/work/tree/模.pt"), relative("%E6%A8%A1.pt"));
-        assert_eq!(location("../other/x.pt"), json!({ "uri": "file:///work/other/x.pt" }));
+        assert_eq!(location("/project/tree/模.pt"), relative("%E6%A8%A1.pt"));
+        assert_eq!(location("../other/x.pt"), json!({ "uri": "file:///project/other/x.pt" }));
         assert_eq!(location("/tmp/%2e.pt"), json!({ "uri": "file:///tmp/%252e.pt" }));
         assert_eq!(location("-"), json!({ "uri": "urn:secure-torch:standard-input" }));
     }

@@ -24,7 +24,7 @@ anomaly_kinds! {
     Xml, FormatStructure, "openvino-xml",
         "the bytes are not well formed as XML, so that readers part or refuse them";
     Root, FormatStructure, "openvino-root",
-        "the root element is no `net`, or something follows it";
+        "the root element is no `net`, or something stands in front of it or behind it";
     Doctype, FormatStructure, "openvino-doctype",
         "a document type is declared, whose entities may name other files or grow without end";
     Reference, FormatStructure, "openvino-reference",
@@ -45,13 +45,20 @@ const PROLOGUE: usize = 64 << 10;
 /// How many attributes an element has at most: operations have some dozens.
 const ATTRIBUTES: usize = 256;
 
-/// Whether OpenVINO would take the bytes for a description: it looks for a root element `net`.
+/// Whether the bytes are a description: XML whose root element is `net`.
 #[must_use]
 pub fn accepts(bytes: &[u8]) -> bool {
+    has_root(bytes, false)
+}
+
+/// Whether the first element is `net`. pugixml passes over `text` in front of it, which no XML has;
+/// a page that shows a model has it as well.
+fn has_root(bytes: &[u8], text: bool) -> bool {
     let mut items = Items::new(bytes.get(..PROLOGUE).unwrap_or(bytes));
     loop {
         match items.next() {
             Ok(Some(Item::Other | Item::Doctype)) => {}
+            Ok(Some(Item::Text { blank })) if blank || text => {}
             Ok(Some(Item::Start { name, .. })) => return name == b"net",
             _ => return false,
         }
@@ -60,7 +67,7 @@ pub fn accepts(bytes: &[u8]) -> bool {
 
 /// Walks every element.
 pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
-    if !accepts(bytes) {
+    if !has_root(bytes, true) {
         return;
     }
     let mut walk = Walk { items: Items::new(bytes), deepest: limits.format.object_depth, sink };
@@ -86,7 +93,8 @@ impl<'a> Walk<'_, 'a> {
         while let Some(item) = self.items.next()? {
             let at = wide(self.items.at());
             match item {
-                Item::Other => {}
+                Item::Other | Item::Text { blank: true } => {}
+                Item::Text { blank: false } => (self.sink)(OpenVinoKind::Root.at(at, &[])),
                 Item::Doctype => (self.sink)(OpenVinoKind::Doctype.at(at, &[])),
                 Item::End(_) => return Err(NoXml),
                 Item::Start { name, attributes, empty } => {
@@ -119,7 +127,7 @@ impl<'a> Walk<'_, 'a> {
         loop {
             let at = wide(self.items.at());
             match self.items.next()?.ok_or(NoXml)? {
-                Item::Other => {}
+                Item::Other | Item::Text { .. } => {}
                 Item::Doctype => (self.sink)(OpenVinoKind::Doctype.at(at, &[])),
                 Item::End(name) if name == element.name => return Ok(()),
                 Item::End(_) => return Err(NoXml),

@@ -155,6 +155,17 @@ impl<'a> Message<'a> {
         Fields { cursor: Cursor::new(self), failed: false }
     }
 
+    /// The messages in fields of this number. The first break of the wire format ends them.
+    pub fn messages(self, number: u32) -> impl Iterator<Item = Result<Self, WireError>> {
+        self.fields().filter_map(move |field| match field {
+            Ok(Field { number: found, value: Value::Bytes(inner), .. }) => {
+                (found == number).then_some(Ok(inner))
+            }
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        })
+    }
+
     /// The bytes as text: a `string` field is UTF-8.
     pub fn text(self) -> Result<&'a str, WireError> {
         str::from_utf8(self.bytes).map_err(|error| {

@@ -216,19 +216,15 @@ impl Walk<'_> {
         number: u32,
         mut each: impl FnMut(&mut Self, Message<'m>) -> Result<(), Ended>,
     ) -> Result<(), Ended> {
-        for field in message {
-            let field = self.checked(field)?;
-            if let Value::Bytes(inner) = field.value
-                && field.number == number
-            {
-                each(self, inner)?;
-            }
+        for inner in message.messages(number) {
+            let inner = self.checked(inner)?;
+            each(self, inner)?;
         }
         Ok(())
     }
 
-    fn checked<'a>(&mut self, field: Result<Field<'a>, WireError>) -> Result<Field<'a>, Ended> {
-        field.map_err(|error| {
+    fn checked<T>(&mut self, read: Result<T, WireError>) -> Result<T, Ended> {
+        read.map_err(|error| {
             (self.sink)(SavedModelKind::Wire.at(error.offset, error.kind.message().as_bytes()));
             Ended
         })

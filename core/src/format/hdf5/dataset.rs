@@ -188,15 +188,7 @@ fn chunks(
     if file.is_undefined(address) {
         return Some(());
     }
-    let mut cursor = file.from(address)?;
-    cursor.expect(b"TREE\x01")?;
-    let own = cursor.u8()?;
-    if level.map_or(own > 16, |above| above.checked_sub(1) != Some(own)) {
-        return None;
-    }
-    let children = cursor.u16()?;
-    cursor.address()?;
-    cursor.address()?;
+    let (mut cursor, own, children) = file.node(address, b"TREE\x01", level)?;
     for _ in 0..children {
         if !walk.step() {
             return Some(());

@@ -21,6 +21,27 @@ impl<'a> File<'a> {
         Some(Cursor { file: self, bytes })
     }
 
+    /// A node of a version 1 B-tree (III.A.1), behind its header: its own level, and how many
+    /// children it has. `above` is the level of the node that leads to it; libraries make trees of
+    /// two or three.
+    pub(super) fn node(
+        self,
+        address: u64,
+        signature: &[u8],
+        above: Option<u8>,
+    ) -> Option<(Cursor<'a>, u8, u16)> {
+        let mut cursor = self.from(address)?;
+        cursor.expect(signature)?;
+        let own = cursor.u8()?;
+        if above.map_or(own > 16, |above| above.checked_sub(1) != Some(own)) {
+            return None;
+        }
+        let children = cursor.u16()?;
+        cursor.address()?;
+        cursor.address()?;
+        Some((cursor, own, children))
+    }
+
     /// Exactly these bytes.
     pub(super) fn slice(self, address: u64, length: u64) -> Option<&'a [u8]> {
         let start = usize::try_from(address).ok()?;

@@ -310,16 +310,7 @@ impl<'a, 's> Walk<'a, 's> {
         level: Option<u8>,
         depth: u32,
     ) -> Option<()> {
-        let mut cursor = self.file.from(address)?;
-        cursor.expect(b"TREE\0")?;
-        let own = cursor.u8()?;
-        // Libraries make trees of two or three levels.
-        if level.map_or(own > 16, |above| above.checked_sub(1) != Some(own)) {
-            return None;
-        }
-        let children = cursor.u16()?;
-        cursor.address()?;
-        cursor.address()?;
+        let (mut cursor, own, children) = self.file.node(address, b"TREE\0", level)?;
         for _ in 0..children {
             if !self.step() {
                 return Some(());

@@ -23,7 +23,12 @@ pub(super) enum Item<'a> {
     End(&'a [u8]),
     /// A document type.
     Doctype,
-    /// Anything else: text, a comment, an instruction.
+    /// Text.
+    Text {
+        /// Whether it is white space alone.
+        blank: bool,
+    },
+    /// Anything else: a comment, an instruction.
     Other,
 }
 
@@ -78,7 +83,8 @@ impl<'a> Items<'a> {
             let text = self.rest();
             let length = text.iter().position(|&byte| byte == b'<').unwrap_or(text.len());
             self.at = self.at.saturating_add(length);
-            return Ok(Some(Item::Other));
+            let blank = text.iter().take(length).all(u8::is_ascii_whitespace);
+            return Ok(Some(Item::Text { blank }));
         }
         let other = if self.skip(b"!--") {
             self.until(b"-->")
