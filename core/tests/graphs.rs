@@ -69,6 +69,11 @@ const OWN: [Format; 7] = [
     Format::OpenVino,
 ];
 
+#[test]
+fn every_one_of_them_is_a_reader() {
+    assert!(OWN.iter().all(|own| READERS.iter().any(|reader| reader.format == *own)));
+}
+
 /// Has each of them walk the bytes, accepted or not, and checks what it hands out.
 fn walk(bytes: &[u8]) {
     let length = bytes.len() as u64;

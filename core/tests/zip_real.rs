@@ -31,7 +31,7 @@ fn honest_archives_are_quiet() {
     for place in places.split(':') {
         collect(Path::new(place), &mut files);
     }
-    let mut odd = 0;
+    let (mut odd, mut opened) = (0, 0);
     let mut kinds: HashMap<&str, usize> = HashMap::new();
     for file in &files {
         let bytes = fs::read(file).unwrap();
@@ -42,6 +42,7 @@ fn honest_archives_are_quiet() {
                 continue;
             }
         };
+        opened += 1;
         let mut slots = vec![Slot::default(); usize::try_from(archive.entry_bound()).unwrap()];
         let mut anomalies = Vec::new();
         archive.audit(&mut slots, &mut |anomaly| anomalies.push(anomaly));
@@ -71,4 +72,5 @@ fn honest_archives_are_quiet() {
     }
     println!("{} files, {odd} with anomalies: {kinds:?}", files.len());
     assert_eq!(odd, 0);
+    assert!(opened > 10, "{opened} archives");
 }

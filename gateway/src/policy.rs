@@ -73,7 +73,7 @@ impl Policy {
     }
 
     /// The policy file that holds for a path, where one does: the nearest `secure-torch.toml` in
-    /// the working directory or above it that lies above everything that is judged.
+    /// the working directory or above it that lies above what this path names.
     ///
     /// A file in the folder that is judged, or in the folder of the file that is judged, is never
     /// obeyed: whoever made the model may have put it there. Files are never merged.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -94,3 +95,11 @@ def run_json(command: str, *arguments: str) -> tuple[Any, int]:
     except json.JSONDecodeError:
         said = output.stderr.decode(errors="replace")[-2000:]
         pytest.fail(f"no json from {arguments[:3]} (exit {output.returncode}): {said}")
+
+
+def needed(module: str) -> Any:
+    """A module of the environment of the tests."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        missing(f"no module `{module}`: run `cargo xtask env`")

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from conftest import ROOT, missing, note, run_json
 
 EXIT_CODES = {"allow": 0, "block": 1}
@@ -103,6 +105,9 @@ def test_the_snapshot_of_large_ones_is_what_a_scan_says(
         for entry in fetched
         if entry["large"] and entry["path"].endswith(name)
     }
+    if not places:
+        pytest.skip("no large models: `cargo xtask inputs --large` fetches them")
+    note(f"large models: {len(places)} of {len(expected)} are here")
     for name, place in places.items():
         output = subprocess.run(
             [command, "scan", "--format", "table", place], capture_output=True, text=True

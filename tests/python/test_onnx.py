@@ -17,9 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from conftest import ROOT, note
+from conftest import ROOT, needed, note
 
 MUTANTS = int(os.environ.get("SECURE_TORCH_ONNX_MUTANTS") or 6000)
 SECONDS = 600
@@ -79,7 +77,7 @@ def oracle(folder: str) -> None:
 
 def models() -> dict[str, bytes]:
     """The package's own test models: those on disk, and those that its node tests make."""
-    onnx = pytest.importorskip("onnx")
+    onnx = needed("onnx")
     from onnx.backend.test.case.node import collect_testcases
 
     root = Path(onnx.__file__).parent
@@ -152,8 +150,8 @@ def mutants(originals: dict[str, bytes], seed: int) -> dict[str, bytes]:
 
 def test_operators_are_in_the_table() -> None:
     """Every operator that ONNX ever had has its row, and the reader knows the newest set."""
-    onnx = pytest.importorskip("onnx")
-    tomllib = pytest.importorskip("tomllib")
+    onnx = needed("onnx")
+    tomllib = needed("tomllib")
     table = tomllib.loads((ROOT / "spec/rules/names.toml").read_text(encoding="utf-8"))
     (system,) = [system for system in table["system"] if system["id"] == "onnx"]
     rows = {row["name"] for row in system["names"] if "part of ONNX since" in row["why"]}
@@ -173,7 +171,7 @@ def test_honest_models(command: str, tmp_path: Path) -> None:
         for name, (report, refused) in judged.items()
         if refused is None and (report["format"] != "onnx" or report["threat_score"] > 10)
     ]
-    assert len(judged) > 1000
+    assert sum(refused is None for _, refused in judged.values()) > 1000
     assert not wrong, f"{len(wrong)} of {len(judged)}: {wrong[:5]}"
 
 

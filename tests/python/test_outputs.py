@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html.parser
-import importlib
 import json
 import os
 import re
@@ -18,7 +17,7 @@ import jsonschema
 import pytest
 
 import vectors
-from conftest import ROOT, missing
+from conftest import ROOT, missing, needed
 
 HOSTILE = b"cposix\nsystem\n(S'echo secure-torch'\ntR."
 UNKNOWN = b"\x80\x02cmy_app.models\nConfig\n)\x81."
@@ -56,14 +55,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, vector in enumerate(vectors.load()):
         (root / "vectors" / f"{number:05}.bin").write_bytes(vector.data)
     return root
-
-
-def needed(module: str) -> Any:
-    """A module of the environment of the tests."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        missing(f"no module `{module}`: run `cargo xtask env`")
 
 
 def run(command: str, cwd: Path, *arguments: str) -> tuple[str, int]:

@@ -61,7 +61,9 @@ def test_every_tree(command: str, tmp_path: Path) -> None:
         folder = tmp_path / tree.id
         folder.mkdir()
         tree.make(folder)
-        document, _ = run_json(command, "scan", "--no-policy", "--format", "json", str(folder))
+        document, code = run_json(command, "scan", "--no-policy", "--format", "json", str(folder))
+        if code != {"allow": 0, "block": 1}[tree.expect["verdict"]]:
+            wrong.append(f"{tree.id}: exit code {code}")
         wrong += differences(tree.id, document["reports"], tree.expect)
     assert not wrong, f"{len(wrong)} complaints\n" + "\n".join(wrong)
 
