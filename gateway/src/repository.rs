@@ -18,6 +18,8 @@ mod claims;
 mod follow;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use secure_torch_core::format::detect::Format;
@@ -60,6 +62,9 @@ const INSTALLERS: [&str; 8] = [
     "setup.sh",
     "makefile",
 ];
+
+/// How many of them a note names.
+const INSTALLERS_SHOWN: usize = 10;
 
 /// The judgements of the repositories among the files below a folder, in the order of their
 /// paths. A repository is a folder that holds a marker, with weights in it or below it; one in
@@ -111,12 +116,19 @@ fn report_of(folder: &Path, files: &[(&Path, &Report)], policy: &Policy) -> Repo
             installers.insert(place.into_owned());
         }
     }
-    shards(folder, files, &mut tally);
+    shards(folder, files, policy.limits.file.text_bytes, &mut tally);
     if !installers.is_empty() {
-        let names: Vec<String> =
-            installers.iter().map(|name| format!("`{}`", crate::text::printable(name))).collect();
+        let names: Vec<String> = installers
+            .iter()
+            .take(INSTALLERS_SHOWN)
+            .map(|name| format!("`{}`", crate::text::printable(name)))
+            .collect();
+        let more = match installers.len().saturating_sub(names.len()) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
         tally.note(format!(
-            "{}: installing or building from it runs code, which is not judged",
+            "{}{more}: installing or building from it runs code, which is not judged",
             names.join(", ")
         ));
     }
@@ -149,15 +161,22 @@ fn repeat(report: &Report, place: &str, tally: &mut Tally) {
     }
 }
 
+/// An index, if it is no longer than a text may be.
+fn read_index(path: &Path, most: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= most).then_some(bytes)
+}
+
 /// Files that look like shards of a set that an index names, and that it does not name.
 ///
 /// A loader that takes every `*.safetensors` of a folder would read them, and whoever looks at the
 /// index would not see them.
-fn shards(folder: &Path, files: &[(&Path, &Report)], tally: &mut Tally) {
+fn shards(folder: &Path, files: &[(&Path, &Report)], most: u64, tally: &mut Tally) {
     let mut named: BTreeMap<(PathBuf, String), BTreeSet<String>> = BTreeMap::new();
     for (path, _) in files.iter().filter(|(path, _)| name_of(path).ends_with(".index.json")) {
-        let Some(map) = std::fs::read(path).ok().and_then(|bytes| follow::weight_map(&bytes))
-        else {
+        let Some(map) = read_index(path, most).and_then(|bytes| follow::weight_map(&bytes)) else {
             continue;
         };
         let folder = path.parent().unwrap_or(path);

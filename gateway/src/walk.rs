@@ -167,6 +167,7 @@ fn claimed_beside(path: &Path, policy: &Policy) -> Option<String> {
     let folder = folder_of(path).canonicalize().ok()?;
     let path = folder.join(path.file_name()?);
     let mut claims = Claims::default();
+    let mut left = policy.limits.file.text_bytes;
     for folder in folder.ancestors().take(2) {
         let Ok(entries) = std::fs::read_dir(folder) else { continue };
         let mut beside: Vec<PathBuf> =
@@ -174,6 +175,10 @@ fn claimed_beside(path: &Path, policy: &Policy) -> Option<String> {
         beside.retain(|other| is_companion(other) && other.is_file());
         beside.sort();
         for other in beside.iter().take(NEIGHBOURS) {
+            // What claims numbers holds few itself: all companions together may be as long as a text.
+            let length = std::fs::metadata(other).map_or(u64::MAX, |metadata| metadata.len());
+            let Some(rest) = left.checked_sub(length) else { continue };
+            left = rest;
             if let Ok(judged) = open(other, policy, None) {
                 claims.add(&judged.companion(other));
             }

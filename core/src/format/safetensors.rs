@@ -178,10 +178,11 @@ impl<'a> Walk<'a, '_, '_> {
                     self.at(Kind::RepeatedMetadata, key.offset(), METADATA.as_bytes());
                 }
                 self.metadata()?;
-            } else if let Some(place) = self.tensor(key)? {
-                self.keep(&mut tensors, place);
             } else {
-                self.partial = true;
+                let place = self.tensor(key)?;
+                self.partial |= place.is_none();
+                // A name counts even where its tensor does not: another may have it too.
+                self.keep(&mut tensors, place.unwrap_or(Place { name: key, start: 0, end: 0 }));
             }
         }
         self.reader.finish()?;

@@ -235,10 +235,14 @@ pub fn asks_for_pickle(config: &[u8]) -> bool {
     is_escaped(config)
         || core::str::from_utf8(config).is_err()
         || config.windows(KEY.len()).enumerate().any(|(at, window)| {
-            let rest = config.get(at.saturating_add(KEY.len())..).unwrap_or_default();
-            let value = rest.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-            window == KEY && !value.is_some_and(|value| value.starts_with(b"false"))
+            window == KEY && !is_false(config.get(at.saturating_add(KEY.len())..))
         })
+}
+
+/// Whether `false` stands behind a key. Only white space is passed over, and none of it twice.
+fn is_false(rest: Option<&[u8]>) -> bool {
+    let value = rest.unwrap_or_default().trim_ascii_start().strip_prefix(b":");
+    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"false"))
 }
 
 #[cfg(test)]
@@ -249,6 +253,19 @@ mod tests {
     use std::string::String;
     use std::vec::Vec;
     use std::{format, vec};
+
+    #[test]
+    fn white_space_is_passed_over_once() {
+        // A walk that took it from the start for each byte would not end.
+        let mut config = vec![b' '; 4 << 20];
+        assert!(!asks_for_pickle(&config));
+        config.extend_from_slice(b"\"use_pickle\"");
+        config.resize(8 << 20, b' ');
+        config.extend_from_slice(b": false");
+        assert!(!asks_for_pickle(&config));
+        config.extend_from_slice(b", \"use_pickle\" : true");
+        assert!(asks_for_pickle(&config));
+    }
 
     fn found(json: &str) -> Vec<String> {
         let mut found = Vec::new();

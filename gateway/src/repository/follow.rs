@@ -83,16 +83,29 @@ pub(crate) fn follow(
         tally.note(format!("none of the {} files that it names is here", found.len()));
         return;
     }
+    // One file may be spelled in several ways, and is read once.
+    let mut promised: BTreeMap<&Path, Vec<&[String]>> = BTreeMap::new();
     for (reference, found) in &found {
         let shard = std::str::from_utf8(&reference.location).ok();
         let tensors = shard.and_then(|shard| map.get(shard));
         if check(found, reference, tally)
             && let (Ok((shard, _)), Some(tensors)) = (found, tensors)
         {
-            compare(shard, tensors, tally);
+            promised.entry(shard).or_default().push(tensors);
         }
     }
+    let most = (bytes.len() as u64).saturating_mul(HEADER_RATIO).saturating_add(HEADER_FLOOR);
+    for (shard, tensors) in promised {
+        compare(shard, &tensors, most, tally);
+    }
 }
+
+/// How long a shard's header may be, in lengths of the index, to be compared with it: both name the
+/// same tensors, and the header says a little more of each. Indexes that share a shard would have
+/// it read again for each otherwise.
+const HEADER_RATIO: u64 = 16;
+/// What is granted besides.
+const HEADER_FLOOR: u64 = 64 << 10;
 
 /// A file that is named, or why there is none.
 type Found = Result<(PathBuf, Metadata), Problem>;
@@ -189,13 +202,13 @@ pub(super) fn weight_map(bytes: &[u8]) -> Option<BTreeMap<String, Vec<String>>> 
 }
 
 /// A safetensors shard holds the tensors that the index promises of it.
-fn compare(shard: &Path, tensors: &[String], tally: &mut Tally) {
+fn compare(shard: &Path, tensors: &[&[String]], most: u64, tally: &mut Tally) {
     if !super::has_ending(&name_of(shard), "safetensors") {
         return;
     }
     // What is wrong with the header itself is the shard's own finding.
-    let Some(header) = header(shard) else { return };
-    for tensor in tensors.iter().filter(|tensor| !header.contains_key(*tensor)) {
+    let Some(header) = header(shard, most, tally) else { return };
+    for tensor in tensors.iter().copied().flatten().filter(|tensor| !header.contains_key(*tensor)) {
         let why = format!("the index says that `{}` holds it, and it does not", {
             crate::text::printable(&name_of(shard))
         });
@@ -203,12 +216,16 @@ fn compare(shard: &Path, tensors: &[String], tally: &mut Tally) {
     }
 }
 
-fn header(shard: &Path) -> Option<BTreeMap<String, IgnoredAny>> {
+fn header(shard: &Path, most: u64, tally: &mut Tally) -> Option<BTreeMap<String, IgnoredAny>> {
     let mut file = File::open(shard).ok()?;
     let mut length = [0; 8];
     file.read_exact(&mut length).ok()?;
     let length = u64::from_le_bytes(length);
     if length > limits::FORMAT_SAFETENSORS_HEADER_BYTES {
+        return None;
+    }
+    if length > most {
+        tally.note("a shard's header is far longer than the index, and the two were not compared");
         return None;
     }
     let mut header = Vec::new();

@@ -4,6 +4,8 @@ use secure_torch_core::format::READERS;
 use secure_torch_core::format::detect::{Format, promises};
 use secure_torch_core::format::event::{Anomaly, Event, External, Reader};
 
+use secure_torch_core::score::Rule;
+
 use super::{Context, Judge, Script, Unknown, member_path};
 use crate::text::printable_bytes;
 
@@ -50,9 +52,23 @@ impl Judge<'_> {
 
     fn read(&mut self, reader: &Reader, bytes: &[u8], context: &Context<'_>) {
         let limits = &self.policy.limits;
+        let archive = limits.archive;
         let mut examined = bytes.len() as u64;
+        // Offsets may lead to the same bytes again and again: what is handed back is held to the
+        // ratio of what is unpacked.
+        let most = examined.saturating_mul(u64::from(archive.ratio)).max(archive.ratio_floor_bytes);
+        let mut members = 0_u64;
         (reader.read)(bytes, limits, &mut |event| match event {
             Event::Read(length) => examined = length,
+            Event::Member { offset, bytes: member, .. } => {
+                members = members.saturating_add(member.len() as u64);
+                if members <= most {
+                    self.event(reader.format, event, context);
+                } else {
+                    let why = "files in it share bytes past a limit; the rest could not be judged";
+                    self.tally.find(Rule::ArchiveBomb, context.path, Some(offset), "", why);
+                }
+            }
             event => self.event(reader.format, event, context),
         });
         self.tally.examine(examined.min(bytes.len() as u64));
@@ -91,6 +107,35 @@ impl Judge<'_> {
             }
             Event::Unjudged(sentence) => self.tally.note(sentence),
             _ => self.tally.note("a reader reported something that this build does not know"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    #[test]
+    fn bytes_that_are_handed_back_again_and_again_end_at_a_limit() {
+        let policy = Policy::default();
+        let reader = Reader {
+            format: Format::TfLite,
+            accepts: |_| true,
+            read: |bytes, _, sink| {
+                for _ in 0..1_000_000 {
+                    sink(Event::Member { name: b"buffer", offset: 0, bytes });
+                }
+            },
+        };
+        for (length, bomb) in [(1, false), (64 << 10, true)] {
+            let mut judge = Judge::new(&policy);
+            judge.read(&reader, &vec![b' '; length], &Context::file("model.tflite"));
+            assert!(judge.members <= u64::from(policy.limits.archive.entries) + 1_000_000);
+            // One byte a million times is many members, and few bytes.
+            let seen = judge.tally.hits(Rule::ArchiveBomb);
+            assert!(seen, "{length}");
+            assert_eq!(judge.members < 1_000, bomb);
         }
     }
 }
