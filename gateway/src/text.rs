@@ -1,5 +1,7 @@
 //! Names from a hostile file, made safe to print.
 
+use std::borrow::Cow;
+
 use secure_torch_core::limits;
 
 /// The text with every character escaped that could move a cursor, hide or reorder text.
@@ -21,6 +23,16 @@ pub fn printable(text: &str) -> String {
         }
     }
     out
+}
+
+/// [`printable_bytes`], without a copy of what is so already, as nearly all names are.
+pub(crate) fn shown(bytes: &[u8]) -> Cow<'_, str> {
+    let plain = bytes.len() <= limits::REPORT_SUBJECT_BYTES as usize
+        && bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    match std::str::from_utf8(bytes) {
+        Ok(text) if plain => Cow::Borrowed(text),
+        _ => Cow::Owned(printable_bytes(bytes)),
+    }
 }
 
 /// Bytes as text: UTF-8 where they are, escapes where they are not.
@@ -76,5 +88,16 @@ mod tests {
         assert_eq!(printable_bytes(b"a\xffb\n"), "a\\xffb\\u{a}");
         let long = printable(&"x".repeat(10_000));
         assert!(long.len() < 300 && long.ends_with('…'));
+    }
+
+    #[test]
+    fn what_is_shown_is_what_is_printable() {
+        let most = "x".repeat(limits::REPORT_SUBJECT_BYTES as usize);
+        let more = format!("{most}x");
+        for text in ["", "archive/data/0", "a\x7f", "a\nb", "模型", &most, &more] {
+            assert_eq!(shown(text.as_bytes()), printable(text));
+        }
+        assert_eq!(shown(b"a\xff"), "a\\xff");
+        assert!(matches!(shown(most.as_bytes()), Cow::Borrowed(_)));
     }
 }

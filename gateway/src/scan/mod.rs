@@ -4,6 +4,7 @@
 //! whose first bytes are a pickle is both, and that is a finding. Containers are opened, within
 //! limits, and each member is judged like a file. Nothing is executed, imported or unpickled.
 
+mod asked;
 mod legacy;
 mod packed;
 mod probe;
@@ -18,7 +19,7 @@ mod unpack;
 mod view;
 mod zip;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use secure_torch_core::format::detect::{Format, is_text_within, promises, signature};
 use secure_torch_core::format::tar;
@@ -32,6 +33,7 @@ use crate::report::Report;
 use crate::repository;
 use crate::source::Source;
 use crate::trace::Stream;
+use asked::Asked;
 use probe::Names;
 pub(crate) use read::Reference;
 use tally::{Subject, Tally};
@@ -39,7 +41,7 @@ use tally::{Subject, Tally};
 /// Judges a source. It cannot fail: what cannot be judged is a finding that blocks.
 #[must_use]
 pub fn scan(source: &Source, policy: &Policy) -> Report {
-    scan_among(source, policy, None).0
+    judge(source, policy, None).0
 }
 
 /// [`scan`] of a file in a folder: `claim` says which file beside it takes it for raw numbers.
@@ -49,6 +51,16 @@ pub(crate) fn scan_among(
     policy: &Policy,
     claim: Option<&str>,
 ) -> (Report, Vec<Reference>) {
+    let (report, references, _) = judge(source, policy, claim);
+    (report, references)
+}
+
+/// [`scan_among`], with the formats whose loaders would accept the file.
+pub(crate) fn judge(
+    source: &Source,
+    policy: &Policy,
+    claim: Option<&str>,
+) -> (Report, Vec<Reference>, Vec<Format>) {
     let policy = policy.at(source.path());
     let mut judge = Judge::new(&policy);
     let mut context = Context::file(source.name());
@@ -71,7 +83,7 @@ pub(crate) fn scan_among(
     }
     let size = source.bytes().len() as u64;
     let subject = Subject { name: source.name(), path: source.path(), size };
-    (tally.into_report(&subject, &policy, &formats), references)
+    (tally.into_report(&subject, &policy, &formats), references, formats)
 }
 
 /// Hands every pickle of a source to `listener`, in the order in which they are met, with the
@@ -160,8 +172,8 @@ struct Judge<'p> {
     workspace: GrowingWorkspace,
     /// How many bytes all compressed members took so far.
     unpacked: u64,
-    /// The storages that the pickles of the part under way ask for, each key with its bytes.
-    records: HashMap<String, u64>,
+    /// The storages that the pickles of the part under way ask for.
+    records: Asked,
     /// How many members of archives were judged so far.
     members: u64,
     /// The other files that the file refers to.
@@ -179,7 +191,7 @@ impl<'p> Judge<'p> {
             tally: Tally::new(policy.limits.report),
             workspace: GrowingWorkspace::new(&policy.limits.pickle),
             unpacked: 0,
-            records: HashMap::new(),
+            records: Asked::default(),
             members: 0,
             references: Vec::new(),
             last_probe: 0,
@@ -390,6 +402,6 @@ fn names_text(name: &str) -> bool {
 }
 
 /// A member's path inside a part.
-fn member_path(part: &str, member: &str) -> String {
-    if part.is_empty() { member.to_owned() } else { format!("{part}!/{member}") }
+fn member_path<'m>(part: &str, member: &'m str) -> Cow<'m, str> {
+    if part.is_empty() { Cow::Borrowed(member) } else { Cow::Owned(format!("{part}!/{member}")) }
 }

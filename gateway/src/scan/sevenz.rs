@@ -84,7 +84,8 @@ impl Judge<'_> {
                 &mut source,
             );
             let done = decoder.for_each_entries(&mut |entry, reader| {
-                let path = member_path(context.path, &printable(entry.name()));
+                let name = printable(entry.name());
+                let path = member_path(context.path, &name);
                 let most = left.min(limits.member_bytes);
                 let Some((content, error)) = self.unpack(reader, most, &path, 0) else {
                     // The rest of the block lies behind what is too much.

@@ -1,6 +1,5 @@
 //! From what the auditor tells to what the tally keeps.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use secure_torch_core::pickle::audit::{
@@ -9,6 +8,7 @@ use secure_torch_core::pickle::audit::{
 use secure_torch_core::pickle::opcode::Opcode;
 use secure_torch_core::score::Rule;
 
+use super::asked::Asked;
 use super::tally::Tally;
 
 /// Which reader's view of a stream is taken.
@@ -88,7 +88,7 @@ impl Seen {
 /// The storages that a stream asks for, each key once, with their bytes.
 #[derive(Default)]
 pub(super) struct Storages {
-    pub(super) bytes: HashMap<String, u64>,
+    pub(super) bytes: Asked,
     /// Whether the stream asks for one that it does not spell out, or for one in two sizes.
     pub(super) unknown: bool,
 }
@@ -99,7 +99,7 @@ impl Storages {
         if self.unknown {
             return None;
         }
-        self.bytes.values().try_fold(0_u64, |sum, &bytes| sum.checked_add(bytes)?.checked_add(8))
+        self.bytes.bytes().try_fold(0_u64, |sum, bytes| sum.checked_add(bytes)?.checked_add(8))
     }
 }
 
@@ -188,15 +188,12 @@ impl Sink for StreamSink<'_> {
     }
 
     fn storage(&mut self, storage: StorageSeen<'_>) {
-        let bytes = storage
-            .known
-            .and_then(|(key, size, count)| Some((key.to_owned(), size.checked_mul(count)?)));
+        let bytes =
+            storage.known.and_then(|(key, size, count)| Some((key, size.checked_mul(count)?)));
         let storages = &mut self.seen.storages;
         match bytes {
             // Views name the storage that they look into again, with its whole size.
-            Some((key, bytes)) => {
-                storages.unknown |= *storages.bytes.entry(key).or_insert(bytes) != bytes;
-            }
+            Some((key, bytes)) => storages.unknown |= storages.bytes.add(key, bytes) != bytes,
             None => storages.unknown = true,
         }
     }

@@ -139,7 +139,7 @@ impl Judge<'_> {
             listener(&Stream { path: context.path, offset: base, bytes, options });
         }
         if context.ids == PersistentIds::Storages {
-            self.records.extend(seen.heard.storages.bytes.drain());
+            self.records.extend(std::mem::take(&mut seen.heard.storages.bytes));
         }
         self.tally.examine(seen.outcome.offset);
         seen

@@ -72,7 +72,9 @@ impl Judge<'_> {
             kind = None;
         }
         let mut view = View { layout, kind, root, pickled: false, own: Vec::new() };
-        for entry in archive.entries().map_while(Result::ok) {
+        // No other kind says anything in its members' names.
+        let says = matches!(kind, Some(Format::TorchPackage | Format::TorchExport));
+        for entry in archive.entries().map_while(Result::ok).take_while(|_| says) {
             match kind {
                 Some(Format::TorchPackage) => {
                     let module = zip_kind::module(root, entry.name());
@@ -80,7 +82,8 @@ impl Judge<'_> {
                     view.own.extend(module.map(|module| module.replace('/', ".")));
                 }
                 Some(Format::TorchExport) if zip_kind::is_payload_config(root, entry.name()) => {
-                    let path = member_path(context.path, &printable_bytes(entry.name()));
+                    let name = printable_bytes(entry.name());
+                    let path = member_path(context.path, &name);
                     let config = self.content(&entry, Role::Other, &path).unwrap_or_default();
                     view.pickled |= torch_export::asks_for_pickle(&config);
                 }

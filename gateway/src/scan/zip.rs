@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek};
 use std::ops::Range;
 
 use flate2::bufread::DeflateDecoder;
@@ -11,10 +11,11 @@ use secure_torch_core::format::torch_zip::{Layout, Role};
 use secure_torch_core::format::zip::{AnomalyKind, Archive, Entry, METHOD_DEFLATED, METHOD_STORED};
 use secure_torch_core::score::Rule;
 
+use super::asked::Asked;
 use super::probe::Names;
 use super::view::View;
 use super::{Context, Judge, Unknown, is_judged, member_path};
-use crate::text::printable_bytes;
+use crate::text::{printable_bytes, shown};
 
 /// First bytes of containers that no tensor starts with by chance.
 const CONTAINERS: [&[u8]; 8] = [
@@ -116,7 +117,7 @@ impl Judge<'_> {
         if entry.is_folder() && entry.central.uncompressed_size == 0 {
             return false;
         }
-        let name = printable_bytes(entry.name());
+        let name = shown(entry.name());
         let path = member_path(context.path, &name);
         let role = view.role(entry.name());
         let Some(content) = self.content(entry, role, &path) else { return false };
@@ -147,7 +148,7 @@ impl Judge<'_> {
             ..*context
         };
         let model = self.records_of_kind(entry, view, &content, &inner);
-        self.records.clear();
+        self.records = Asked::default();
         let formats = self.part(&content, &inner);
         // The program of an archive that is made to carry one is judged as such.
         let program = view.kind.is_some() && formats.contains(&Format::Python);
@@ -155,7 +156,7 @@ impl Judge<'_> {
         let object = |layout: Layout<'_>| !layout.torchscript && layout.is_object(entry.name());
         if view.layout.is_some_and(object) {
             storages.asked = std::mem::take(&mut self.records);
-            storages.asked_by = path;
+            storages.asked_by = path.into_owned();
         }
         judged
     }
@@ -214,23 +215,19 @@ impl Judge<'_> {
         if storages.asked.is_empty() {
             return;
         }
-        let records: HashMap<&[u8], u64> = archive
-            .entries()
-            .map_while(Result::ok)
-            .filter_map(|entry| {
-                Some((layout.storage_key(entry.name())?, entry.central.uncompressed_size))
-            })
-            .collect();
-        for (key, bytes) in &storages.asked {
-            let why = match records.get(key.as_bytes()) {
+        let records = archive.entries().map_while(Result::ok).filter_map(|entry| {
+            Some((layout.storage_key(entry.name())?, entry.central.uncompressed_size))
+        });
+        let tally = &mut self.tally;
+        storages.asked.missing(records, &mut |key, bytes, there| {
+            let why = match there {
                 None => "a pickle asks for a storage that the archive does not hold".to_owned(),
-                Some(there) if there < bytes => format!(
+                Some(there) => format!(
                     "a pickle says that a storage takes {bytes} bytes, and its record holds {there}"
                 ),
-                Some(_) => continue,
             };
-            self.tally.find(Rule::ArchiveCorrupt, &storages.asked_by, None, key, why);
-        }
+            tally.find(Rule::ArchiveCorrupt, &storages.asked_by, None, key, why);
+        });
     }
 
     /// Whether a storage's first bytes are anything but numbers.
@@ -264,45 +261,71 @@ impl Judge<'_> {
                 return;
             }
         };
-        let ours: Vec<Entry<'_>> = archive.entries().map_while(Result::ok).collect();
-        let mut by_place: HashMap<u64, &Entry<'_>> =
-            ours.iter().map(|entry| (entry.header_offset, entry)).collect();
-        let mut difference = (other.len() != ours.len()).then(|| {
-            format!(
-                "a second reader sees {} members, and the directory has {}",
-                other.len(),
-                ours.len()
-            )
-        });
-        for index in 0..other.len() {
-            if difference.is_some() {
-                break;
-            }
-            difference = match other.by_index_raw(index) {
-                Err(error) => Some(format!("a second reader cannot open a member: {error}")),
-                Ok(file) => match by_place.remove(&file.header_start()) {
-                    Some(entry)
-                        if file.name_raw() == entry.name()
-                            && file.size() == entry.central.uncompressed_size
-                            && file.compressed_size() == entry.central.compressed_size
-                            && file.crc32() == entry.central.crc
-                            && file.data_start() == entry.data_range().ok().map(|r| r.start) =>
-                    {
-                        None
-                    }
-                    _ => Some("a second reader sees another member here".to_owned()),
-                },
-            };
-        }
-        if let Some(why) = difference {
+        if let Some(why) = difference(archive, &mut other) {
             self.tally.find(Rule::ArchiveAmbiguous, context.path, None, "second reader", why);
         }
     }
 }
 
+/// What another reader sees that the directory does not say, or the other way round.
+fn difference<R: Read + Seek>(
+    archive: &Archive<'_>,
+    other: &mut zip::ZipArchive<R>,
+) -> Option<String> {
+    if sees_the_same(archive, other) {
+        return None;
+    }
+    let ours: Vec<Entry<'_>> = archive.entries().map_while(Result::ok).collect();
+    if other.len() != ours.len() {
+        return Some(format!(
+            "a second reader sees {} members, and the directory has {}",
+            other.len(),
+            ours.len()
+        ));
+    }
+    let mut by_place: HashMap<u64, &Entry<'_>> =
+        ours.iter().map(|entry| (entry.header_offset, entry)).collect();
+    (0..other.len()).find_map(|index| match other.by_index_raw(index) {
+        Err(error) => Some(format!("a second reader cannot open a member: {error}")),
+        Ok(file) => {
+            let entry = by_place.remove(&file.header_start());
+            let same = entry.is_some_and(|entry| is_same(&file, entry));
+            (!same).then(|| "a second reader sees another member here".to_owned())
+        }
+    })
+}
+
+/// Whether another reader's members come in the directory's order, each at a place behind that of
+/// the one before it, and are the same: with writers' own archives there is nothing to look up.
+fn sees_the_same<R: Read + Seek>(archive: &Archive<'_>, other: &mut zip::ZipArchive<R>) -> bool {
+    let (mut count, mut next) = (0, 0);
+    for entry in archive.entries().map_while(Result::ok) {
+        let Ok(file) = other.by_index_raw(count) else { return false };
+        let place = entry.header_offset;
+        if place < next || file.header_start() != place || !is_same(&file, &entry) {
+            return false;
+        }
+        (count, next) = (count + 1, place.saturating_add(1));
+    }
+    count == other.len()
+}
+
+fn is_same<R: Read>(file: &zip::read::ZipFile<'_, R>, entry: &Entry<'_>) -> bool {
+    file.name_raw() == entry.name()
+        && file.size() == entry.central.uncompressed_size
+        && file.compressed_size() == entry.central.compressed_size
+        && file.crc32() == entry.central.crc
+        && file.data_start() == entry.data_range().ok().map(|range| range.start)
+}
+
 /// Ranges of bytes that do not meet.
 #[derive(Default)]
-struct Places(BTreeMap<u64, u64>);
+struct Places {
+    /// Where those that came in order lie; nothing once one did not.
+    ordered: Vec<(u64, u64)>,
+    /// Where all lie from then on.
+    any: BTreeMap<u64, u64>,
+}
 
 impl Places {
     /// Adds a range, unless it meets one that is there.
@@ -310,9 +333,16 @@ impl Places {
         if range.is_empty() {
             return true;
         }
-        let before = self.0.range(..range.end).next_back();
+        if self.any.is_empty() {
+            if self.ordered.last().is_none_or(|&(_, end)| end <= range.start) {
+                self.ordered.push((range.start, range.end));
+                return true;
+            }
+            self.any.extend(std::mem::take(&mut self.ordered));
+        }
+        let before = self.any.range(..range.end).next_back();
         if before.is_none_or(|(_, &end)| end <= range.start) {
-            self.0.insert(range.start, range.end);
+            self.any.insert(range.start, range.end);
             return true;
         }
         false
@@ -323,7 +353,7 @@ impl Places {
 struct Storages {
     count: u64,
     bytes: u64,
-    /// What the object's pickle asks for: each key with its bytes.
-    asked: HashMap<String, u64>,
+    /// What the object's pickle asks for.
+    asked: Asked,
     asked_by: String,
 }

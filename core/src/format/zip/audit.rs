@@ -14,7 +14,7 @@ use super::bytes::{length, range, slice};
 use super::descriptor::find_descriptor;
 use super::extra::{ExtraFields, Numbers, Zip64Use, tag, zip64_agrees};
 use super::header::{Entry, LocalHeader, flag};
-use super::name::{Fault, encoding_fault, folded, path_faults, sort_key, trimmed};
+use super::name::{Fault, digest, encoding_fault, folded, path_faults, sort_key, trimmed};
 use super::{Archive, METHOD_DEFLATED, METHOD_STORED, ZipErrorKind};
 
 /// Method 99 marks WinZip's AES encryption.
@@ -40,6 +40,15 @@ pub struct Slot {
     index: u32,
 }
 
+/// What a first walk over the entries tells.
+#[derive(Clone, Copy)]
+struct Survey {
+    /// How many can be read.
+    entries: usize,
+    /// Whether a name that needs it is marked as UTF-8.
+    mixed: bool,
+}
+
 /// Where anomalies go.
 pub(super) type Sink<'s, 'a> = &'s mut dyn FnMut(Anomaly<'a>);
 
@@ -50,26 +59,40 @@ impl<'a> Archive<'a> {
     /// there. With fewer than there are entries, [`AnomalyKind::ScratchExhausted`] is reported
     /// in place of everything that takes a comparison.
     pub fn audit(&self, scratch: &mut [Slot], sink: &mut dyn FnMut(Anomaly<'a>)) {
-        self.audit_end(sink);
-        if self.audit_entries(scratch, sink) {
-            let entries = usize::try_from(self.count_readable()).unwrap_or(usize::MAX);
-            if let Some(slots) = scratch.get_mut(..entries) {
-                self.audit_extents(slots, sink);
-                self.audit_names(slots, sink);
-            }
-        }
+        self.audit_surveyed(self.survey(), scratch, sink);
     }
 
     /// [`Archive::audit`] with memory from the heap, never more than a third of the directory's
     /// own size; an allocation that fails is reported as [`AnomalyKind::ScratchExhausted`].
     #[cfg(feature = "alloc")]
     pub fn audit_alloc(&self, sink: &mut dyn FnMut(Anomaly<'a>)) {
+        let survey = self.survey();
         let mut scratch = alloc::vec::Vec::new();
-        let entries = usize::try_from(self.count_readable()).unwrap_or(usize::MAX);
-        if scratch.try_reserve_exact(entries).is_ok() {
-            scratch.resize(entries, Slot::default());
+        if scratch.try_reserve_exact(survey.entries).is_ok() {
+            scratch.resize(survey.entries, Slot::default());
         }
-        self.audit(&mut scratch, sink);
+        self.audit_surveyed(survey, &mut scratch, sink);
+    }
+
+    fn audit_surveyed(&self, survey: Survey, scratch: &mut [Slot], sink: Sink<'_, 'a>) {
+        self.audit_end(sink);
+        if self.audit_entries(survey.mixed, scratch, sink)
+            && let Some(slots) = scratch.get_mut(..survey.entries)
+        {
+            self.audit_extents(slots, sink);
+            self.audit_names(slots, sink);
+        }
+    }
+
+    /// What has to be known of all entries before the first one is audited.
+    fn survey(&self) -> Survey {
+        let mut survey = Survey { entries: 0, mixed: false };
+        for entry in self.entries().map_while(Result::ok) {
+            survey.entries = survey.entries.saturating_add(1);
+            let marked = entry.central.flags & flag::UTF8 != 0;
+            survey.mixed |= marked && !entry.central.name.is_ascii();
+        }
+        survey
     }
 
     /// Reports every entry that is not in the folder of the first one ([`Archive::root`]).
@@ -86,17 +109,8 @@ impl<'a> Archive<'a> {
         }
     }
 
-    fn count_readable(&self) -> u64 {
-        let count = self.entries().map_while(Result::ok).count();
-        u64::try_from(count).unwrap_or(u64::MAX)
-    }
-
     /// Checks each entry by itself and fills the scratch memory; says whether it all fitted.
-    fn audit_entries(&self, scratch: &mut [Slot], sink: Sink<'_, 'a>) -> bool {
-        let mixed = self
-            .entries()
-            .map_while(Result::ok)
-            .any(|entry| entry.central.flags & flag::UTF8 != 0 && !entry.central.name.is_ascii());
+    fn audit_entries(&self, mixed: bool, scratch: &mut [Slot], sink: Sink<'_, 'a>) -> bool {
         let mut seen = 0_u64;
         let mut room = true;
         for entry in self.entries() {
@@ -269,6 +283,9 @@ impl<'a> Archive<'a> {
 
     /// Finds names that some reader cannot tell apart.
     fn audit_names(&self, slots: &mut [Slot], sink: Sink<'_, 'a>) {
+        if self.names_differ(slots) {
+            return;
+        }
         for slot in slots.iter_mut() {
             slot.key = sort_key(self.name_of(slot));
         }
@@ -294,6 +311,16 @@ impl<'a> Archive<'a> {
                 name: second,
             });
         }
+    }
+
+    /// Whether all names are sure to be different however they are folded: so are their digests,
+    /// and numbers sort many times faster than names that all start with the same folder.
+    fn names_differ(&self, slots: &mut [Slot]) -> bool {
+        for slot in slots.iter_mut() {
+            slot.key = digest(self.name_of(slot));
+        }
+        slots.sort_unstable_by_key(|slot| slot.key);
+        slots.windows(2).all(|pair| matches!(pair, [left, right] if left.key != right.key))
     }
 
     fn order(&self, left: &Slot, right: &Slot) -> Ordering {

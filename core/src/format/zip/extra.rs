@@ -69,8 +69,8 @@ pub(super) struct Numbers {
 /// What the ZIP64 block of a header did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Zip64Use {
-    /// There is none, and nothing asks for one.
-    Absent,
+    /// No size and no offset asks for one, whether or not there is one.
+    Unasked,
     /// It is there and holds at least what was asked of it.
     Present,
     /// A 32-bit field asks for it, but it is missing or too short.
@@ -83,11 +83,15 @@ const ASKS_DISK: u32 = 0xFFFF;
 impl Numbers {
     /// Replaces each number that asks for it by the one in the first ZIP64 block, in the fixed
     /// order of APPNOTE 4.5.3. A number that asks in vain stays as it is.
+    #[inline]
     pub(super) fn resolve(self, extra: &[u8]) -> (Self, Zip64Use) {
         let asks = self.uncompressed == ASKS || self.compressed == ASKS || self.offset == ASKS;
+        if !asks && self.disk != ASKS_DISK {
+            return (self, Zip64Use::Unasked);
+        }
         let block = ExtraFields::new(extra).find(|field| field.tag == tag::ZIP64);
         let Some(block) = block else {
-            let state = if asks { Zip64Use::Short } else { Zip64Use::Absent };
+            let state = if asks { Zip64Use::Short } else { Zip64Use::Unasked };
             return (self, state);
         };
         let mut resolved = self;

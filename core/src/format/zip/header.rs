@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use super::bytes::{range, signed, slice, u16_at, u32_at};
+use super::bytes::{range, signed, u16_at, u32_at};
 use super::extra::{ExtraFields, Numbers, Zip64Use};
 use super::{ZipError, ZipErrorKind};
 
@@ -15,8 +15,12 @@ pub(super) const CENTRAL: [u8; 4] = *b"PK\x01\x02";
 pub(super) const LOCAL: [u8; 4] = *b"PK\x03\x04";
 /// Bytes in a central header before the name.
 pub(super) const CENTRAL_LENGTH: u64 = 46;
+/// The same as a length in memory.
+const FIXED: usize = 46;
 /// Bytes in a local header before the name.
 pub(super) const LOCAL_LENGTH: u64 = 30;
+/// The same as a length in memory.
+const LOCAL_FIXED: usize = 30;
 
 /// General purpose bits (APPNOTE 4.4.4) that change what a reader sees.
 pub(super) mod flag {
@@ -82,6 +86,7 @@ pub struct CentralHeader<'a> {
 
 impl<'a> CentralHeader<'a> {
     /// Reads the header at `offset`, which must lie wholly before `limit`.
+    #[inline]
     pub(super) fn parse(bytes: &'a [u8], offset: u64, limit: u64) -> Result<Self, ZipError> {
         let cut = ZipError::new(ZipErrorKind::CentralTruncated, offset);
         let within = range(bytes, offset..limit).ok_or(cut)?;
@@ -91,42 +96,45 @@ impl<'a> CentralHeader<'a> {
         Self::fields(within, offset).ok_or(cut)
     }
 
+    #[inline]
     fn fields(within: &'a [u8], offset: u64) -> Option<Self> {
-        let name_length = u64::from(u16_at(within, 28)?);
-        let extra_length = u64::from(u16_at(within, 30)?);
-        let comment_length = u64::from(u16_at(within, 32)?);
-        let extra_start = CENTRAL_LENGTH.checked_add(name_length)?;
-        let comment_start = extra_start.checked_add(extra_length)?;
-        let extra = slice(within, extra_start, extra_length)?;
+        // Of an array the reads below need no checks of their own.
+        let (fixed, rest) = within.split_first_chunk::<FIXED>()?;
+        let name_length = usize::from(u16_at(fixed, 28)?);
+        let extra_length = usize::from(u16_at(fixed, 30)?);
+        let comment_length = usize::from(u16_at(fixed, 32)?);
+        let (name, rest) = rest.split_at_checked(name_length)?;
+        let (extra, rest) = rest.split_at_checked(extra_length)?;
         let numbers = Numbers {
-            uncompressed: u64::from(u32_at(within, 24)?),
-            compressed: u64::from(u32_at(within, 20)?),
-            offset: u64::from(u32_at(within, 42)?),
-            disk: u32::from(u16_at(within, 34)?),
+            uncompressed: u64::from(u32_at(fixed, 24)?),
+            compressed: u64::from(u32_at(fixed, 20)?),
+            offset: u64::from(u32_at(fixed, 42)?),
+            disk: u32::from(u16_at(fixed, 34)?),
         };
         let (numbers, zip64) = numbers.resolve(extra);
         Some(Self {
             offset,
-            version_made_by: u16_at(within, 4)?,
-            version_needed: u16_at(within, 6)?,
-            flags: u16_at(within, 8)?,
-            method: u16_at(within, 10)?,
-            modified: u32_at(within, 12)?,
-            crc: u32_at(within, 16)?,
+            version_made_by: u16_at(fixed, 4)?,
+            version_needed: u16_at(fixed, 6)?,
+            flags: u16_at(fixed, 8)?,
+            method: u16_at(fixed, 10)?,
+            modified: u32_at(fixed, 12)?,
+            crc: u32_at(fixed, 16)?,
             compressed_size: numbers.compressed,
             uncompressed_size: numbers.uncompressed,
             disk: numbers.disk,
-            internal_attributes: u16_at(within, 36)?,
-            external_attributes: u32_at(within, 38)?,
+            internal_attributes: u16_at(fixed, 36)?,
+            external_attributes: u32_at(fixed, 38)?,
             header_offset: numbers.offset,
-            name: slice(within, CENTRAL_LENGTH, name_length)?,
+            name,
             extra,
-            comment: slice(within, comment_start, comment_length)?,
+            comment: rest.get(..comment_length)?,
             zip64,
         })
     }
 
     /// Where the next header starts.
+    #[inline]
     pub(super) fn end(&self) -> u64 {
         [self.name, self.extra, self.comment]
             .into_iter()
@@ -178,20 +186,24 @@ pub struct LocalHeader<'a> {
 }
 
 impl<'a> LocalHeader<'a> {
+    #[inline]
     pub(super) fn parse(bytes: &'a [u8], offset: u64) -> Result<Self, ZipError> {
         let cut = ZipError::new(ZipErrorKind::LocalTruncated, offset);
-        let fixed = slice(bytes, offset, LOCAL_LENGTH).ok_or(cut)?;
-        if !signed(fixed, 0, LOCAL) {
+        let rest = usize::try_from(offset).ok().and_then(|start| bytes.get(start..)).ok_or(cut)?;
+        let (fixed, rest) = rest.split_first_chunk::<LOCAL_FIXED>().ok_or(cut)?;
+        if !fixed.starts_with(&LOCAL) {
             return Err(ZipError::new(ZipErrorKind::LocalSignature, offset));
         }
-        Self::fields(bytes, fixed, offset).ok_or(cut)
+        Self::fields(fixed, rest, offset).ok_or(cut)
     }
 
-    fn fields(bytes: &'a [u8], fixed: &[u8], offset: u64) -> Option<Self> {
-        let name_length = u64::from(u16_at(fixed, 26)?);
-        let extra_length = u64::from(u16_at(fixed, 28)?);
-        let name_start = offset.checked_add(LOCAL_LENGTH)?;
-        let extra_start = name_start.checked_add(name_length)?;
+    #[inline]
+    fn fields(fixed: &[u8; LOCAL_FIXED], rest: &'a [u8], offset: u64) -> Option<Self> {
+        let name_length = u16_at(fixed, 26)?;
+        let extra_length = u16_at(fixed, 28)?;
+        let (name, rest) = rest.split_at_checked(usize::from(name_length))?;
+        let start = offset.checked_add(LOCAL_LENGTH)?;
+        let extra_start = start.checked_add(u64::from(name_length))?;
         Some(Self {
             offset,
             version_needed: u16_at(fixed, 4)?,
@@ -201,9 +213,9 @@ impl<'a> LocalHeader<'a> {
             crc: u32_at(fixed, 14)?,
             compressed_size: u32_at(fixed, 18)?,
             uncompressed_size: u32_at(fixed, 22)?,
-            name: slice(bytes, name_start, name_length)?,
-            extra: slice(bytes, extra_start, extra_length)?,
-            data_offset: extra_start.checked_add(extra_length)?,
+            name,
+            extra: rest.get(..usize::from(extra_length))?,
+            data_offset: extra_start.checked_add(u64::from(extra_length))?,
         })
     }
 
@@ -227,11 +239,13 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// The name, as stored in the central directory.
+    #[inline]
     pub fn name(&self) -> &'a [u8] {
         self.central.name
     }
 
     /// The local header, or why there is none. Constant time.
+    #[inline]
     pub fn local(&self) -> Result<LocalHeader<'a>, ZipError> {
         LocalHeader::parse(self.bytes, self.header_offset)
     }
@@ -239,6 +253,7 @@ impl<'a> Entry<'a> {
     /// Where the stored or compressed data lies in the file. It starts behind the *local*
     /// header, since only that one knows the length of its own extra field, and has the
     /// *central* size, as zipfile and miniz read it.
+    #[inline]
     pub fn data_range(&self) -> Result<Range<u64>, ZipError> {
         let start = self.local()?.data_offset;
         let outside = ZipError::new(ZipErrorKind::DataOutside, start);
@@ -262,11 +277,13 @@ impl<'a> Entry<'a> {
     }
 
     /// Whether the entry is a folder by its name. Folders have no content.
+    #[inline]
     pub fn is_folder(&self) -> bool {
         self.central.name.ends_with(b"/")
     }
 
     /// Whether the data is stored as it is (method 0).
+    #[inline]
     pub fn is_stored(&self) -> bool {
         self.central.method == super::METHOD_STORED
     }

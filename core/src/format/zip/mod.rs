@@ -243,6 +243,16 @@ impl<'a> Archive<'a> {
         first.get(..slash)
     }
 
+    /// The entry whose header stands at `offset` in the central directory
+    /// ([`CentralHeader::offset`]). Its [`Entry::index`] is 0.
+    pub fn entry(&self, offset: u64) -> Result<Entry<'a>, ZipError> {
+        if !self.directory().contains(&offset) {
+            return Err(ZipError::new(ZipErrorKind::DirectoryOutside, offset));
+        }
+        self.entry_at(offset, 0)
+    }
+
+    #[inline]
     fn entry_at(&self, offset: u64, index: u32) -> Result<Entry<'a>, ZipError> {
         let central = CentralHeader::parse(self.bytes, offset, self.directory_end)?;
         Ok(Entry {
@@ -266,6 +276,7 @@ pub struct Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = Result<Entry<'a>, ZipError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.done || self.next >= self.archive.directory_end {
             return None;
