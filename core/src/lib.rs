@@ -9,6 +9,7 @@
 //! - [`rules`]: which globals checkpoints may name, which are dangerous, and why.
 //! - [`score`]: from rules hit to points, level and verdict.
 //! - [`limits`]: every bound, named once.
+//! - `checkpoint` (feature `alloc`): what a file holds, as data, with every tensor inside its storage.
 //!
 //! # Features
 //! Without features the crate is `no_std`, allocates nothing and works in memory that the caller
@@ -19,6 +20,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(feature = "alloc")]
+pub mod checkpoint;
 pub mod format;
 pub mod json;
 pub mod limits;

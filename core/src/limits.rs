@@ -159,6 +159,27 @@ impl Default for Format {
     }
 }
 
+/// What a conversion may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Convert {
+    /// bytes written to bytes of the storages that they come from: a tensor that repeats its elements (`expand`) takes nothing in memory and all of its shape in a file; checkpoints stay under 2.
+    pub ratio: u32,
+    /// the ratio counts once this much would be written: an index buffer that was expanded harms nobody.
+    pub ratio_floor_bytes: u64,
+}
+
+impl Convert {
+    /// The limits of the table.
+    pub const DEFAULT: Self =
+        Self { ratio: CONVERT_RATIO, ratio_floor_bytes: CONVERT_RATIO_FLOOR_BYTES };
+}
+
+impl Default for Convert {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 /// All limits, as a policy may set them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Limits {
@@ -172,6 +193,8 @@ pub struct Limits {
     pub file: File,
     /// What one model format may ask of its reader.
     pub format: Format,
+    /// What a conversion may write.
+    pub convert: Convert,
 }
 
 impl Limits {
@@ -182,6 +205,7 @@ impl Limits {
         report: Report::DEFAULT,
         file: File::DEFAULT,
         format: Format::DEFAULT,
+        convert: Convert::DEFAULT,
     };
 
     /// Every limit: its name, its default, and the reason for it.
@@ -334,6 +358,16 @@ impl Limits {
             4_194_304,
             "tables, groups and attributes that one file is followed through; the largest models hold some hundred thousand",
         ),
+        (
+            "convert.ratio",
+            16,
+            "bytes written to bytes of the storages that they come from: a tensor that repeats its elements (`expand`) takes nothing in memory and all of its shape in a file; checkpoints stay under 2",
+        ),
+        (
+            "convert.ratio_floor_bytes",
+            268_435_456,
+            "the ratio counts once this much would be written: an index buffer that was expanded harms nobody",
+        ),
     ];
 
     /// The names of the limits that no policy can set: the engine sizes its own memory by them.
@@ -433,6 +467,11 @@ impl Limits {
                 Ok(value) => self.format.objects = value,
                 Err(_) => return false,
             },
+            "convert.ratio" => match u32::try_from(value) {
+                Ok(value) => self.convert.ratio = value,
+                Err(_) => return false,
+            },
+            "convert.ratio_floor_bytes" => self.convert.ratio_floor_bytes = value,
             _ => return false,
         }
         true
@@ -534,3 +573,9 @@ pub const FORMAT_OBJECT_DEPTH: u32 = 64;
 
 /// tables, groups and attributes that one file is followed through; the largest models hold some hundred thousand.
 pub const FORMAT_OBJECTS: u32 = 4_194_304;
+
+/// bytes written to bytes of the storages that they come from: a tensor that repeats its elements (`expand`) takes nothing in memory and all of its shape in a file; checkpoints stay under 2.
+pub const CONVERT_RATIO: u32 = 16;
+
+/// the ratio counts once this much would be written: an index buffer that was expanded harms nobody.
+pub const CONVERT_RATIO_FLOOR_BYTES: u64 = 268_435_456;

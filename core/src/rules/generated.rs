@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "10dd173949377f91bf49ea06172057ae978da25300deb6cbd56e360c415aed0a";
+pub const SHA256: &str = "f131fa691502fde9f808514d1f538e74a42a8c12df462baa98b176a85409da7e";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",
