@@ -288,6 +288,7 @@ impl<'a> Reader<'a> {
     fn string(&mut self) -> Result<Str<'a>, JsonError> {
         self.step();
         let start = self.at;
+        let mut escaped = false;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             let plain = rest.iter().position(|&byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
@@ -295,7 +296,10 @@ impl<'a> Reader<'a> {
             match self.peek() {
                 None => return Err(self.error(JsonErrorKind::End)),
                 Some(b'"') => break,
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
                 Some(_) => return Err(self.error(JsonErrorKind::Control)),
             }
         }
@@ -305,7 +309,7 @@ impl<'a> Reader<'a> {
             offset: offset(start.saturating_add(error.valid_up_to())),
         })?;
         self.step();
-        Ok(Str::new(raw, offset(start)))
+        Ok(Str::new(raw, offset(start), escaped))
     }
 
     fn escape(&mut self) -> Result<(), JsonError> {

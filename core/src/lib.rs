@@ -10,6 +10,7 @@
 //! - [`score`]: from rules hit to points, level and verdict.
 //! - [`limits`]: every bound, named once.
 //! - `checkpoint` (feature `alloc`): what a file holds, as data, with every tensor inside its storage.
+//! - `load` (feature `alloc`): the readers that fill one.
 //!
 //! # Features
 //! Without features the crate is `no_std`, allocates nothing and works in memory that the caller
@@ -25,6 +26,8 @@ pub mod checkpoint;
 pub mod format;
 pub mod json;
 pub mod limits;
+#[cfg(feature = "alloc")]
+pub mod load;
 pub mod pickle;
 pub mod rules;
 pub mod score;

@@ -15,7 +15,7 @@
 
 mod header;
 
-use header::{Header, HeaderError};
+pub(crate) use header::{Header, HeaderError, Part};
 
 use super::event::{Event, Sink};
 use crate::limits::Limits;
@@ -27,6 +27,10 @@ pub const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// numpy refuses longer headers (`_MAX_HEADER_SIZE`), unless it may unpickle.
 const HEADER_CHARACTERS: usize = 10_000;
+
+/// No header that numpy reads ends behind so many bytes of its file: UTF-8 takes four for a
+/// character, and twelve stand before.
+pub const HEADER_BYTES: usize = 12 + 4 * HEADER_CHARACTERS;
 
 anomaly_kinds! {
     /// What is odd about an array's file.
@@ -93,27 +97,13 @@ fn array(bytes: &[u8], at: usize, limits: &Limits, sink: Sink<'_>) -> Option<usi
         return None;
     }
     let Some(frame) = Frame::of(bytes) else {
-        let known = matches!(bytes.get(6..8), Some([1..=3, 0]) | None);
-        let kind = if known { NpyKind::Truncated } else { NpyKind::Version };
-        sink(kind.at(place(at), bytes.get(6..8).unwrap_or_default()));
+        sink(Frame::missing(bytes).at(place(at), bytes.get(6..8).unwrap_or_default()));
         return None;
     };
     let here = place(at.saturating_add(frame.start));
-    let header = bytes.get(frame.start..frame.end).unwrap_or_default();
-    let characters = match core::str::from_utf8(header) {
-        Ok(text) if frame.utf8 => text.chars().count(),
-        Err(_) if frame.utf8 => {
-            sink(NpyKind::Encoding.at(here, b""));
-            header.len()
-        }
-        _ => header.len(),
-    };
-    if characters > HEADER_CHARACTERS {
-        sink(NpyKind::LongHeader.at(here, b""));
-    }
     let body = bytes.get(frame.end..).unwrap_or_default();
-    let depth = limits.format.object_depth;
-    let Header { dtype, count } = match Header::parse(header, !frame.utf8, depth) {
+    let header = frame.header(bytes, limits, &mut |kind| sink(kind.at(here, b"")), &mut |_| {});
+    let Header { dtype, count } = match header {
         Ok(header) => header,
         Err(HeaderError { kind, offset }) => {
             sink(kind.at(here.saturating_add(place(offset)), b""));
@@ -170,14 +160,17 @@ fn pickle_length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Where the header of an array stands.
-struct Frame {
-    start: usize,
-    end: usize,
-    utf8: bool,
+pub(crate) struct Frame {
+    pub(crate) start: usize,
+    /// Where the array starts.
+    pub(crate) end: usize,
+    /// Whether its text is UTF-8, of version 3, instead of Latin-1.
+    pub(crate) utf8: bool,
 }
 
 impl Frame {
-    fn of(bytes: &[u8]) -> Option<Self> {
+    /// The frame at the front of bytes that start with the magic.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let (start, length, utf8) = match bytes.get(6..)? {
             [1, 0, a, b, ..] => (10, usize::from(u16::from_le_bytes([*a, *b])), false),
             [version @ (2 | 3), 0, a, b, c, d, ..] => {
@@ -188,6 +181,37 @@ impl Frame {
         };
         let end = start.checked_add(length)?;
         (end <= bytes.len()).then_some(Self { start, end, utf8 })
+    }
+
+    /// Why there is none.
+    pub(crate) fn missing(bytes: &[u8]) -> NpyKind {
+        match bytes.get(6..8) {
+            Some([1..=3, 0]) | None => NpyKind::Truncated,
+            Some(_) => NpyKind::Version,
+        }
+    }
+
+    /// Reads the header: `odd` hears what numpy refuses of all of it, `each` what it says.
+    pub(crate) fn header<'a>(
+        &self,
+        bytes: &'a [u8],
+        limits: &Limits,
+        odd: &mut dyn FnMut(NpyKind),
+        each: &mut dyn FnMut(Part<'a>),
+    ) -> Result<Header, HeaderError> {
+        let header = bytes.get(self.start..self.end).unwrap_or_default();
+        let characters = match core::str::from_utf8(header) {
+            Ok(text) if self.utf8 => text.chars().count(),
+            Err(_) if self.utf8 => {
+                odd(NpyKind::Encoding);
+                header.len()
+            }
+            _ => header.len(),
+        };
+        if characters > HEADER_CHARACTERS {
+            odd(NpyKind::LongHeader);
+        }
+        Header::parse(header, !self.utf8, limits.format.object_depth, each)
     }
 }
 

@@ -55,7 +55,7 @@ const LENGTH: usize = size_of::<u64>();
 const METADATA: &str = "__metadata__";
 
 /// The element types (`Dtype`) and the bits of an element.
-const TYPES: [(&str, u64); 22] = [
+pub(crate) const TYPES: [(&str, u64); 22] = [
     ("BOOL", 8),
     ("F4", 4),
     ("F6_E2M3", 6),
@@ -100,8 +100,42 @@ pub fn accepts(bytes: &[u8]) -> bool {
         .is_some_and(|rest| matches!(rest.trim_ascii_start().first(), Some(b'"' | b'}')))
 }
 
+/// Something that the header describes, soundly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry<'a, 'e> {
+    /// A pair of the metadata.
+    Metadata(Str<'a>, Str<'a>),
+    /// A tensor.
+    Tensor {
+        name: Str<'a>,
+        /// The place of its element type in [`TYPES`].
+        element: usize,
+        /// How many dimensions it has.
+        rank: usize,
+        /// Its sizes: the first [`RANK`] of them.
+        shape: &'e [u64],
+        /// Where its bytes stand in the file, should that be long enough.
+        bytes: (u64, u64),
+    },
+}
+
+/// As many sizes of a shape are kept: `TensorIterator` of ATen and numpy allow no more, the format
+/// itself any number.
+pub(crate) const RANK: usize = 64;
+
 /// Walks the header, and says what breaks a rule and which text looks like a program.
 pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
+    walk(bytes, limits, sink, &mut |_| {});
+}
+
+/// The same, and hands out what the header describes, in its order. It proves nothing about the
+/// file before the walk has ended without an anomaly.
+pub(crate) fn walk<'a>(
+    bytes: &'a [u8],
+    limits: &Limits,
+    sink: Sink<'_>,
+    each: &mut dyn FnMut(Entry<'a, '_>),
+) {
     let length = bytes.first_chunk::<LENGTH>().map(|length| u64::from_le_bytes(*length));
     let Some(length) = length else {
         sink(Kind::Short.at(0, b""));
@@ -122,7 +156,10 @@ pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
     if header.first() != Some(&b'{') {
         sink(Kind::Start.at(shifted(0), b""));
     }
-    let mut walk = Walk { reader: Reader::new(header), limits, sink, partial: false };
+    let reader = Reader::new(header);
+    let base = shifted(length);
+    let mut walk =
+        Walk { reader, limits, sink, each, base, partial: false, shape: [0; RANK], rank: 0 };
     if let Err(error) = walk.header(u64::try_from(data).unwrap_or(u64::MAX)) {
         walk.broken(error);
     }
@@ -142,15 +179,21 @@ struct Place<'a> {
 }
 
 /// The walk under way.
-struct Walk<'a, 'l, 's> {
+struct Walk<'a, 'l, 's, 'e> {
     reader: Reader<'a>,
     limits: &'l Limits,
     sink: Sink<'s>,
+    each: &'e mut dyn FnMut(Entry<'a, '_>),
+    /// Where the tensors' bytes start in the file.
+    base: u64,
+    /// The shape that was read last.
+    shape: [u64; RANK],
+    rank: usize,
     /// Whether a tensor was left out, so that the places of the others prove nothing.
     partial: bool,
 }
 
-impl<'a> Walk<'a, '_, '_> {
+impl<'a> Walk<'a, '_, '_, '_> {
     fn at(&mut self, kind: Kind, offset: u64, subject: &[u8]) {
         (self.sink)(kind.at(shifted(offset), subject));
     }
@@ -201,7 +244,7 @@ impl<'a> Walk<'a, '_, '_> {
             if token != Some(Token::Null) {
                 self.at(Kind::Metadata, start, METADATA.as_bytes());
             }
-            return self.pass(token);
+            return pass(&mut self.reader, token);
         }
         let mut keys = Store::new(self.limits.format.objects);
         while let Some(key) = self.reader.key()? {
@@ -210,9 +253,10 @@ impl<'a> Walk<'a, '_, '_> {
             let token = self.reader.token()?;
             if let Some(Token::String(value)) = token {
                 self.text(&key, &value);
+                (self.each)(Entry::Metadata(key, value));
             } else {
                 self.at(Kind::Metadata, key.offset(), key.raw().as_bytes());
-                self.pass(token)?;
+                pass(&mut self.reader, token)?;
             }
         }
         self.repeated(&mut keys, Kind::RepeatedKey);
@@ -223,14 +267,6 @@ impl<'a> Walk<'a, '_, '_> {
     fn text(&mut self, key: &Str<'a>, text: &Str<'a>) {
         if let Some(offset) = code_like_string(text) {
             self.at(Kind::Code, offset, key.raw().as_bytes());
-        }
-    }
-
-    /// Reads over the rest of a value whose first token was read.
-    fn pass(&mut self, token: Option<Token<'a>>) -> Result<(), JsonError> {
-        match token {
-            Some(Token::ObjectStart | Token::ArrayStart) => self.reader.leave(),
-            _ => Ok(()),
         }
     }
 
@@ -261,14 +297,14 @@ impl<'a> Walk<'a, '_, '_> {
         let token = self.reader.token()?;
         if token != Some(Token::ObjectStart) {
             self.at(Kind::Entry, name.offset(), subject);
-            self.pass(token)?;
+            pass(&mut self.reader, token)?;
             return Ok(None);
         }
-        let (mut bits, mut count, mut offsets) = (None, None, None);
+        let (mut element, mut count, mut offsets) = (None, None, None);
         let mut sound = true;
         while let Some(field) = self.reader.key()? {
             let repeated = if field == "dtype" {
-                bits.replace(self.element(subject)?).is_some()
+                element.replace(self.element(subject)?).is_some()
             } else if field == "shape" {
                 count.replace(self.shape(subject)?).is_some()
             } else if field == "data_offsets" {
@@ -283,11 +319,12 @@ impl<'a> Walk<'a, '_, '_> {
                 self.at(Kind::Field, field.offset(), subject);
             }
         }
-        let (Some(bits), Some(count), Some(offsets)) = (bits, count, offsets) else {
+        let (Some(element), Some(count), Some(offsets)) = (element, count, offsets) else {
             self.at(Kind::Field, name.offset(), subject);
             return Ok(None);
         };
-        let (Some(bits), Some(count), Some((start, end))) = (bits, count, offsets) else {
+        let (Some((element, bits)), Some(count), Some((start, end))) = (element, count, offsets)
+        else {
             return Ok(None);
         };
         let Some(bits) = count.checked_mul(bits) else {
@@ -302,31 +339,49 @@ impl<'a> Walk<'a, '_, '_> {
             self.at(Kind::Size, name.offset(), subject);
             return Ok(None);
         }
-        Ok(sound.then_some(Place { name, start, end }))
+        if !sound {
+            return Ok(None);
+        }
+        (self.each)(Entry::Tensor {
+            name,
+            element,
+            rank: self.rank,
+            shape: self.shape.get(..self.rank).unwrap_or(&self.shape),
+            bytes: (self.base.saturating_add(start), self.base.saturating_add(end)),
+        });
+        Ok(Some(Place { name, start, end }))
     }
 
-    /// The bits of one element.
-    fn element(&mut self, subject: &[u8]) -> Result<Option<u64>, JsonError> {
+    /// An element type: its place in the table, and the bits of one element.
+    fn element(&mut self, subject: &[u8]) -> Result<Option<(usize, u64)>, JsonError> {
         let token = self.reader.token()?;
         let start = self.reader.start();
         let known = match token {
-            Some(Token::String(string)) => TYPES.iter().find(|(known, _)| string == *known),
+            Some(Token::String(string)) => {
+                TYPES.iter().enumerate().find(|(_, (known, _))| string == *known)
+            }
             _ => None,
         };
         if known.is_none() {
             self.at(Kind::Type, start, subject);
-            self.pass(token)?;
+            pass(&mut self.reader, token)?;
         }
-        Ok(known.map(|&(_, bits)| bits))
+        Ok(known.map(|(at, &(_, bits))| (at, bits)))
     }
 
     /// How many elements a shape has.
     fn shape(&mut self, subject: &[u8]) -> Result<Option<u64>, JsonError> {
         let mut count = Some(1_u64);
-        let list = self.sizes(&mut |size| {
+        let (shape, mut rank) = (&mut self.shape, 0_usize);
+        let list = sizes(&mut self.reader, &mut |size| {
+            if let Some(place) = shape.get_mut(rank) {
+                *place = size;
+            }
+            rank = rank.saturating_add(1);
             // The reference multiplies from the left, and a zero behind an overflow is too late.
             count = count.and_then(|count| count.checked_mul(size));
         })?;
+        self.rank = rank;
         match (list, count) {
             (Err(start), _) => self.at(Kind::Shape, start, subject),
             (Ok(start), None) => self.at(Kind::Overflow, start, subject),
@@ -339,7 +394,7 @@ impl<'a> Walk<'a, '_, '_> {
     fn offsets(&mut self, subject: &[u8]) -> Result<Option<(u64, u64)>, JsonError> {
         let mut pair = [0_u64; 2];
         let mut length = 0_usize;
-        let list = self.sizes(&mut |size| {
+        let list = sizes(&mut self.reader, &mut |size| {
             if let Some(place) = pair.get_mut(length) {
                 *place = size;
             }
@@ -351,31 +406,6 @@ impl<'a> Walk<'a, '_, '_> {
             Ok(at) | Err(at) => self.at(Kind::Offsets, at, subject),
         }
         Ok(None)
-    }
-
-    /// A list of whole numbers: where it starts, or where it turns out to be something else.
-    fn sizes(&mut self, each: &mut dyn FnMut(u64)) -> Result<Result<u64, u64>, JsonError> {
-        let token = self.reader.token()?;
-        let start = self.reader.start();
-        if token != Some(Token::ArrayStart) {
-            self.pass(token)?;
-            return Ok(Err(start));
-        }
-        loop {
-            let token = self.reader.token()?;
-            let size = match token {
-                Some(Token::ArrayEnd) => return Ok(Ok(start)),
-                Some(Token::Number(number)) => number.as_u64(),
-                _ => None,
-            };
-            let Some(size) = size else {
-                let start = self.reader.start();
-                self.pass(token)?;
-                self.reader.leave()?;
-                return Ok(Err(start));
-            };
-            each(size);
-        }
     }
 
     /// Whether the places follow each other from the first byte of the data to its last.
@@ -392,5 +422,41 @@ impl<'a> Walk<'a, '_, '_> {
         if next != data {
             self.at(Kind::Data, self.reader.end(), b"");
         }
+    }
+}
+
+/// Reads over the rest of a value whose first token was read.
+fn pass<'a>(reader: &mut Reader<'a>, token: Option<Token<'a>>) -> Result<(), JsonError> {
+    match token {
+        Some(Token::ObjectStart | Token::ArrayStart) => reader.leave(),
+        _ => Ok(()),
+    }
+}
+
+/// A list of whole numbers: where it starts, or where it turns out to be something else.
+fn sizes(
+    reader: &mut Reader<'_>,
+    each: &mut dyn FnMut(u64),
+) -> Result<Result<u64, u64>, JsonError> {
+    let token = reader.token()?;
+    let start = reader.start();
+    if token != Some(Token::ArrayStart) {
+        pass(reader, token)?;
+        return Ok(Err(start));
+    }
+    loop {
+        let token = reader.token()?;
+        let size = match token {
+            Some(Token::ArrayEnd) => return Ok(Ok(start)),
+            Some(Token::Number(number)) => number.as_u64(),
+            _ => None,
+        };
+        let Some(size) = size else {
+            let start = reader.start();
+            pass(reader, token)?;
+            reader.leave()?;
+            return Ok(Err(start));
+        };
+        each(size);
     }
 }

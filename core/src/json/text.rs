@@ -7,12 +7,13 @@ use core::cmp::Ordering;
 pub struct Str<'a> {
     raw: &'a str,
     offset: u64,
+    escaped: bool,
 }
 
 impl<'a> Str<'a> {
     /// A string that the reader has checked.
-    pub(super) const fn new(raw: &'a str, offset: u64) -> Self {
-        Self { raw, offset }
+    pub(super) const fn new(raw: &'a str, offset: u64, escaped: bool) -> Self {
+        Self { raw, offset, escaped }
     }
 
     /// What stands between the quotes, escapes and all.
@@ -29,8 +30,8 @@ impl<'a> Str<'a> {
 
     /// Whether no character of it is escaped, so that [`Str::raw`] is what it means.
     #[must_use]
-    pub fn is_plain(&self) -> bool {
-        !self.raw.as_bytes().contains(&b'\\')
+    pub const fn is_plain(&self) -> bool {
+        !self.escaped
     }
 
     /// The characters that it means.
@@ -75,12 +76,14 @@ impl<'a> Str<'a> {
 }
 
 impl PartialEq<str> for Str<'_> {
+    #[inline]
     fn eq(&self, other: &str) -> bool {
-        self.raw == other && self.is_plain() || self.chars().eq(other.chars())
+        if self.is_plain() { self.raw == other } else { self.chars().eq(other.chars()) }
     }
 }
 
 impl PartialEq<&str> for Str<'_> {
+    #[inline]
     fn eq(&self, other: &&str) -> bool {
         *self == **other
     }

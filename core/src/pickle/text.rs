@@ -208,8 +208,11 @@ pub fn decode_name<'b>(raw: &'b [u8], encoding: Encoding, buffer: &'b mut [u8]) 
             return (raw.len() <= out.buffer.len()).then(|| core::str::from_utf8(raw).ok())?;
         }
         Encoding::Python2 => return None,
-        Encoding::Escaped => unescape_bytes(raw, &mut out)?,
-        Encoding::RawUnicodeEscape => unescape_unicode(raw, &mut out)?,
+        // What the bytes mean beyond ASCII depends on the unpickler's `encoding`.
+        Encoding::Escaped => {
+            unescape_bytes(raw, &mut |byte| byte.is_ascii().then(|| out.push(char::from(byte)))?)?
+        }
+        Encoding::RawUnicodeEscape => unescape_unicode(raw, &mut |character| out.push(character))?,
     }
     let Out { buffer, length } = out;
     core::str::from_utf8(buffer.get(..length)?).ok()
@@ -229,8 +232,10 @@ impl Out<'_> {
     }
 }
 
-/// `_PyBytes_DecodeEscape` in `Objects/bytesobject.c`.
-fn unescape_bytes(raw: &[u8], out: &mut Out<'_>) -> Option<()> {
+/// The bytes that backslash escapes spell: `_PyBytes_DecodeEscape` in `Objects/bytesobject.c`.
+///
+/// `None` where an escape is broken, or where `out` ends it.
+pub(crate) fn unescape_bytes(raw: &[u8], out: &mut dyn FnMut(u8) -> Option<()>) -> Option<()> {
     let mut rest = raw;
     while let Some((&byte, behind)) = rest.split_first() {
         rest = behind;
@@ -263,29 +268,28 @@ fn unescape_bytes(raw: &[u8], out: &mut Out<'_>) -> Option<()> {
                 }
                 // An unknown escape stands for itself, backslash and all.
                 other => {
-                    out.push('\\')?;
+                    out(b'\\')?;
                     other
                 }
             }
         } else {
             byte
         };
-        // What the bytes mean beyond ASCII depends on the unpickler's `encoding`.
-        if !value.is_ascii() {
-            return None;
-        }
-        out.push(char::from(value))?;
+        out(value)?;
     }
     Some(())
 }
 
+/// The characters that raw-unicode-escape spells:
 /// `_PyUnicode_DecodeRawUnicodeEscapeStateful` in `Objects/unicodeobject.c`.
-fn unescape_unicode(raw: &[u8], out: &mut Out<'_>) -> Option<()> {
+///
+/// `None` where an escape is broken or a surrogate, or where `out` ends it.
+pub(crate) fn unescape_unicode(raw: &[u8], out: &mut dyn FnMut(char) -> Option<()>) -> Option<()> {
     let mut rest = raw;
     while let Some((&byte, behind)) = rest.split_first() {
         rest = behind;
         if byte != b'\\' {
-            out.push(char::from(byte))?;
+            out(char::from(byte))?;
             continue;
         }
         let digits = match rest.first() {
@@ -294,18 +298,18 @@ fn unescape_unicode(raw: &[u8], out: &mut Out<'_>) -> Option<()> {
             Some(&other) => {
                 // A pair that is no escape stands for itself; both bytes are consumed, so
                 // the second backslash of `\\u0061` does not start one.
-                out.push('\\')?;
-                out.push(char::from(other))?;
+                out('\\')?;
+                out(char::from(other))?;
                 rest = rest.get(1..)?;
                 continue;
             }
             None => {
-                out.push('\\')?;
+                out('\\')?;
                 continue;
             }
         };
         let end = 1_usize.checked_add(digits)?;
-        out.push(char::from_u32(hex(rest.get(1..end)?)?)?)?;
+        out(char::from_u32(hex(rest.get(1..end)?)?)?)?;
         rest = rest.get(end..)?;
     }
     Some(())

@@ -62,7 +62,11 @@ pub struct Signature {
 pub fn signature(bytes: &[u8]) -> Option<Signature> {
     let carried = |signature: &&Signature| {
         let rest = bytes.get(signature.start..);
-        rest.is_some_and(|rest| rest.starts_with(signature.magic)) && is_whole(signature.id, bytes)
+        // Most end at the first byte, which takes no call to compare.
+        let first = rest.and_then(<[u8]>::first) == signature.magic.first();
+        first
+            && rest.is_some_and(|rest| rest.starts_with(signature.magic))
+            && is_whole(signature.id, bytes)
     };
     SIGNATURES.iter().find(carried).copied()
 }

@@ -7,24 +7,46 @@ const DIMENSIONS: usize = 64;
 
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) dtype: Dtype,
+pub(crate) struct Header {
+    pub(crate) dtype: Dtype,
     /// How many elements there are.
-    pub(super) count: u64,
+    pub(crate) count: u64,
 }
 
 /// How large an element is, and whether it holds references to objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dtype {
-    pub(super) size: u64,
-    pub(super) objects: bool,
+pub(crate) struct Dtype {
+    pub(crate) size: u64,
+    pub(crate) objects: bool,
 }
 
 /// What is wrong, and where in the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct HeaderError {
-    pub(super) kind: NpyKind,
-    pub(super) offset: usize,
+pub(crate) struct HeaderError {
+    pub(crate) kind: NpyKind,
+    pub(crate) offset: usize,
+}
+
+/// One thing that a header says, in the order in which it does. Whether the header is sound is
+/// known at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part<'a> {
+    /// Whether the first index changes fastest.
+    Fortran(bool),
+    /// A size of the array's shape.
+    Size(u64),
+    /// A dtype without fields, as it is spelled.
+    Plain(&'a [u8]),
+    /// A dtype with fields starts: each is a name and a dtype.
+    Fields,
+    /// The name of a field, escapes as they stand.
+    Name(&'a [u8]),
+    /// The field whose name comes next has a title too.
+    Title,
+    /// The dtype with fields ends.
+    End,
+    /// The dtype that was just told stands as often as a shape says.
+    Repeated,
 }
 
 type Read<T> = Result<T, HeaderError>;
@@ -32,8 +54,13 @@ type Read<T> = Result<T, HeaderError>;
 impl Header {
     /// Reads the text of a header. `python2` allows the `L` that Python 2 wrote behind long
     /// integers, which numpy takes out of versions 1 and 2 (`_filter_header`).
-    pub(super) fn parse(text: &[u8], python2: bool, depth: u32) -> Read<Self> {
-        let mut literal = Literal { text, at: 0, python2 };
+    pub(super) fn parse<'a>(
+        text: &'a [u8],
+        python2: bool,
+        depth: u32,
+        each: &mut dyn FnMut(Part<'a>),
+    ) -> Read<Self> {
+        let mut literal = Literal { text, at: 0, python2, each };
         let (mut dtype, mut order, mut count) = (None, None, None);
         literal.expect(b'{', NpyKind::Literal)?;
         while !literal.take(b'}') {
@@ -41,8 +68,12 @@ impl Header {
             literal.expect(b':', NpyKind::Literal)?;
             let repeated = match key {
                 b"descr" => dtype.replace(literal.dtype(depth)?).is_some(),
-                b"fortran_order" => order.replace(literal.boolean()?).is_some(),
-                b"shape" => count.replace(literal.shape()?).is_some(),
+                b"fortran_order" => {
+                    let fortran = literal.boolean()?;
+                    (literal.each)(Part::Fortran(fortran));
+                    order.replace(fortran).is_some()
+                }
+                b"shape" => count.replace(literal.shape(true)?).is_some(),
                 _ => true,
             };
             if repeated {
@@ -65,13 +96,14 @@ impl Header {
 }
 
 /// The text of a literal, and how far it is read.
-struct Literal<'a> {
+struct Literal<'a, 'e> {
     text: &'a [u8],
     at: usize,
     python2: bool,
+    each: &'e mut dyn FnMut(Part<'a>),
 }
 
-impl<'a> Literal<'a> {
+impl<'a> Literal<'a, '_> {
     const fn error(&self, kind: NpyKind) -> HeaderError {
         HeaderError { kind, offset: self.at }
     }
@@ -164,8 +196,8 @@ impl<'a> Literal<'a> {
     }
 
     /// The product of a tuple of counts. Zeros make an array empty, and the other counts must
-    /// still fit an address space, as numpy's own strides do.
-    fn shape(&mut self) -> Read<u64> {
+    /// still fit an address space, as numpy's own strides do. `own`: it is the array's.
+    fn shape(&mut self, own: bool) -> Read<u64> {
         self.expect(b'(', NpyKind::Shape)?;
         let (mut product, mut empty, mut dimensions) = (1_u64, false, 0_usize);
         let mut comma = true;
@@ -174,6 +206,9 @@ impl<'a> Literal<'a> {
                 return Err(self.error(NpyKind::Shape));
             }
             let count = self.count()?;
+            if own {
+                (self.each)(Part::Size(count));
+            }
             empty |= count == 0;
             product = product
                 .checked_mul(count.max(1))
@@ -207,7 +242,9 @@ impl<'a> Literal<'a> {
             }
             _ => {
                 let text = self.string(NpyKind::Dtype)?;
-                plain(text).ok_or(self.error(NpyKind::Dtype))
+                let dtype = plain(text).ok_or(self.error(NpyKind::Dtype))?;
+                (self.each)(Part::Plain(text));
+                Ok(dtype)
             }
         }
     }
@@ -216,17 +253,20 @@ impl<'a> Literal<'a> {
     fn fields(&mut self, depth: u32) -> Read<Dtype> {
         let mut whole = Dtype { size: 0, objects: false };
         self.expect(b'[', NpyKind::Dtype)?;
+        (self.each)(Part::Fields);
         while !self.take(b']') {
             self.expect(b'(', NpyKind::Dtype)?;
             if self.take(b'(') {
-                // A title and a name.
                 self.string(NpyKind::Dtype)?;
+                (self.each)(Part::Title);
                 self.expect(b',', NpyKind::Dtype)?;
-                self.string(NpyKind::Dtype)?;
+                let name = self.string(NpyKind::Dtype)?;
+                (self.each)(Part::Name(name));
                 self.take(b',');
                 self.expect(b')', NpyKind::Dtype)?;
             } else {
-                self.string(NpyKind::Dtype)?;
+                let name = self.string(NpyKind::Dtype)?;
+                (self.each)(Part::Name(name));
             }
             self.expect(b',', NpyKind::Dtype)?;
             let mut field = self.dtype(depth)?;
@@ -243,15 +283,17 @@ impl<'a> Literal<'a> {
                 break;
             }
         }
+        (self.each)(Part::End);
         Ok(whole)
     }
 
     /// A dtype, as often as the count or the tuple that follows says.
     fn repeated(&mut self, dtype: Dtype) -> Read<Dtype> {
         let count = match self.peek() {
-            Some(b'(') => self.shape()?,
+            Some(b'(') => self.shape(false)?,
             _ => self.count()?,
         };
+        (self.each)(Part::Repeated);
         let size = dtype.size.checked_mul(count).ok_or(self.error(NpyKind::Overflow))?;
         Ok(Dtype { size, ..dtype })
     }

@@ -78,7 +78,7 @@ fn is_device(part: &[u8]) -> bool {
 
 /// What the entries of `external_data` say.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Description<'a> {
+pub(crate) struct Description<'a> {
     /// Whether there are any.
     pub(super) present: bool,
     location: Option<Message<'a>>,
@@ -120,6 +120,20 @@ impl<'a> Description<'a> {
         if again {
             self.wrong = self.wrong.or(Some(field.offset));
         }
+    }
+
+    /// The location, if it is one below the folder, the first byte there, and how many there are
+    /// where that is said.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn place(&self) -> Option<(&'a [u8], u64, Option<u64>)> {
+        let location = self.location.map(|location| location.bytes)?;
+        let based = self.base.is_some_and(|base| !base.bytes.is_empty());
+        let (offset, length) = (number(self.offset), number(self.length));
+        let wrong = |number| matches!(number, Number::Wrong(_));
+        if place(location) != Place::Inside || based || wrong(offset) || wrong(length) {
+            return None;
+        }
+        Some((location, offset.value().unwrap_or(0), length.value()))
     }
 
     /// Says what is to be said of the description of a tensor that takes `size` bytes.

@@ -263,12 +263,12 @@ fn is_typed(message: Message<'_>) -> bool {
 }
 
 /// The fields up to where the first walk said that the message breaks off.
-pub(super) fn known(message: Message<'_>) -> impl Iterator<Item = Field<'_>> {
+pub(crate) fn known(message: Message<'_>) -> impl Iterator<Item = Field<'_>> {
     message.fields().map_while(Result::ok)
 }
 
 /// The text of a field; the last, if there are several.
-fn text(message: Message<'_>, number: u32) -> &[u8] {
+pub(crate) fn text(message: Message<'_>, number: u32) -> &[u8] {
     let texts = known(message).filter(|field| field.number == number);
     let texts = texts.filter_map(|field| match field.value {
         Value::Bytes(text) => Some(text.bytes),

@@ -21,9 +21,9 @@
 mod domains;
 mod external;
 mod functions;
-mod graph;
+pub(crate) mod graph;
 mod schema;
-mod tensor;
+pub(crate) mod tensor;
 mod wire;
 
 use super::event::Sink;

@@ -11,7 +11,7 @@ use super::external::Description;
 
 /// The field that holds a type's numbers when they are not raw (`onnx.proto`, `TensorProto`).
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Store {
+pub(crate) enum Store {
     Float = 0,
     Int32 = 1,
     Text = 2,
@@ -22,10 +22,10 @@ enum Store {
 
 /// A type of elements.
 #[derive(Clone, Copy)]
-struct Element {
+pub(crate) struct Element {
     /// How many bits one takes in raw data.
-    bits: u64,
-    store: Store,
+    pub(crate) bits: u64,
+    pub(crate) store: Store,
     /// How many numbers of the store one element takes.
     numbers: u64,
     /// How many elements a number of the store may hold: as many as `checker.cc` counts, and as
@@ -39,7 +39,7 @@ impl Element {
     }
 
     /// `TensorProto.DataType`.
-    const fn of(data_type: i32) -> Option<Self> {
+    pub(crate) const fn of(data_type: i32) -> Option<Self> {
         Some(match data_type {
             1 => Self::plain(32, Store::Float),
             2 | 3 | 9 | 17..=20 | 24 => Self::plain(8, Store::Int32),
@@ -60,7 +60,7 @@ impl Element {
     }
 
     /// How many bytes so many elements take in raw data.
-    fn raw(self, elements: u64) -> Option<u64> {
+    pub(crate) fn raw(self, elements: u64) -> Option<u64> {
         elements.checked_mul(self.bits).map(|bits| bits.div_ceil(8))
     }
 
@@ -73,26 +73,26 @@ impl Element {
 
 /// What a tensor says of itself.
 #[derive(Clone, Copy)]
-struct Tensor<'a> {
-    message: Message<'a>,
-    name: &'a [u8],
+pub(crate) struct Tensor<'a> {
+    pub(crate) message: Message<'a>,
+    pub(crate) name: &'a [u8],
     /// `DataType`; zero where there is none.
-    data_type: i32,
+    pub(crate) data_type: i32,
     /// The dimensions, and how many elements they make: nothing where that cannot be counted.
     rank: u64,
     first: [i64; 2],
-    elements: Option<u64>,
-    raw: Option<Message<'a>>,
+    pub(crate) elements: Option<u64>,
+    pub(crate) raw: Option<Message<'a>>,
     stores: [u64; 6],
     segment: Option<u64>,
     /// Whether its data lies in another file, and where that is said as no reader knows it.
-    elsewhere: bool,
+    pub(crate) elsewhere: bool,
     nowhere: Option<u64>,
-    description: Description<'a>,
+    pub(crate) description: Description<'a>,
 }
 
 impl<'a> Tensor<'a> {
-    fn of(message: Message<'a>) -> Self {
+    pub(crate) fn of(message: Message<'a>) -> Self {
         let mut tensor = Self {
             message,
             name: &[],
@@ -151,7 +151,8 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    fn stored(&self, store: Store) -> u64 {
+    /// How many numbers a store holds.
+    pub(crate) fn stored(&self, store: Store) -> u64 {
         self.stores.get(store as usize).copied().unwrap_or(0)
     }
 
@@ -351,7 +352,7 @@ fn count(value: Value<'_>, width: u64) -> u64 {
 }
 
 /// The numbers that a repeated varint field adds.
-fn each_number(value: Value<'_>, mut take: impl FnMut(u64)) {
+pub(crate) fn each_number(value: Value<'_>, mut take: impl FnMut(u64)) {
     match value {
         Value::Varint(number) => take(number),
         Value::Bytes(packed) => packed.varints().map_while(Result::ok).for_each(take),

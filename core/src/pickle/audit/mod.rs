@@ -204,7 +204,7 @@ where
     let Workspace { stack, marks, memo, imports, containers } = workspace;
     let mut domain = AuditDomain::new(stream, options, imports, containers, sink);
     let mut machine = Machine::new(stack, marks, memo, size(options.limits.memo_index_slack));
-    let mut frames = Frames { end: None, input: as_u64(stream.len()) };
+    let mut frames = Frames::new(as_u64(stream.len()));
     let mut at = 0_usize;
     let mut instructions = 0_u64;
     // The pickle around an embedded one.
@@ -367,12 +367,17 @@ where
 }
 
 /// Where the current frame ends, and where the unpicklers part over it.
-struct Frames {
+pub(crate) struct Frames {
     end: Option<u64>,
     input: u64,
 }
 
 impl Frames {
+    /// Outside of any frame, in an input of so many bytes.
+    pub(crate) const fn new(input: u64) -> Self {
+        Self { end: None, input }
+    }
+
     /// Whether an instruction that neither opens a frame nor stops lies inside the current one,
     /// so that [`Self::read`] has nothing to say or to do about it.
     #[inline]
@@ -381,7 +386,7 @@ impl Frames {
     }
 
     /// Takes the frames' view of an instruction; a sentence where readers part.
-    fn read(&mut self, at: &Instruction<'_>) -> Option<&'static str> {
+    pub(crate) fn read(&mut self, at: &Instruction<'_>) -> Option<&'static str> {
         if let Some(end) = self.end {
             if at.is_cut_by(end) {
                 self.end = None;
