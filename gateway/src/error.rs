@@ -63,6 +63,25 @@ codes! {
     /// The policy is not valid.
     Policy "policy-invalid"
         "a global is MODULE.NAME, or MODULE:NAME where the name holds dots; a limit is the name of one and a whole number that fits it; docs/policy.md describes the file, and `secure-torch policy check` reads one";
+    /// The policy does not let the file through.
+    Blocked "model-blocked"
+        "read the findings of the report; where they are known to be harmless, a policy can allow them by name: docs/policy.md";
+    /// The file is let through, and is broken or contradicts itself.
+    Malformed "model-malformed"
+        "fetch the file again; if it is what its publisher offers, save it anew with a current version of the library that wrote it";
+    /// The file is let through, and holds something that is not rebuilt without running it.
+    Unsupported "model-unsupported"
+        "save the tensors alone (a `state_dict`), or convert the file where it came from";
+    /// It holds something that a safetensors file cannot hold.
+    Inconvertible "model-inconvertible"
+        "choose a part with `--key`, leave out what is no tensor with `--drop-rest`, or save the tensors otherwise; `secure-torch inspect` shows what the file holds";
+    /// A file that is to be written is there already.
+    Exists "io-exists" "choose another name, or let it be replaced with `--force`";
+    /// Something was asked for that this build does not have. The library does not raise it; its
+    /// doors do.
+    Feature "feature-missing" "leave the argument out until a release has it, or install what the message names";
+    /// Writing failed.
+    Write "io-write-failed" "check the folder's permissions and the space that is left; nothing is half-written";
     /// Something was asked for that cannot be done. The library does not raise it; its doors do.
     Usage "usage" "run with `--help` to see what is expected";
 }
@@ -113,7 +132,13 @@ impl fmt::Display for Error {
             Code::Io => write!(f, "reading `{path}` failed: {}", self.cause),
             Code::TooLarge => write!(f, "`{path}` is too large: {}", self.cause),
             Code::Policy => write!(f, "the policy is not valid: {}", self.cause),
-            Code::Usage => f.write_str(&self.cause),
+            Code::Blocked => write!(f, "`{path}` is blocked: {}", self.cause),
+            Code::Malformed => write!(f, "`{path}` is broken: {}", self.cause),
+            Code::Unsupported => write!(f, "`{path}` cannot be loaded: {}", self.cause),
+            Code::Inconvertible => write!(f, "`{path}` cannot be converted: {}", self.cause),
+            Code::Exists => write!(f, "`{path}` exists already"),
+            Code::Write => write!(f, "`{path}` cannot be written: {}", self.cause),
+            Code::Feature | Code::Usage => f.write_str(&self.cause),
         }
     }
 }

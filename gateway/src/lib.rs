@@ -12,7 +12,10 @@
 //! A [`Source`] is opened once; [`scan`] judges its bytes without executing, importing or
 //! unpickling anything and gives a [`Report`]. The engine below is [`core`].
 
+pub mod convert;
 pub mod error;
+pub mod inspect;
+pub mod load;
 pub mod policy;
 pub mod report;
 mod repository;
@@ -20,9 +23,14 @@ pub mod scan;
 pub mod source;
 pub mod text;
 pub mod trace;
+mod tree;
+mod view;
 pub mod walk;
 
+pub use convert::{ConvertOptions, Converted, convert, convert_path, convert_source};
 pub use error::{Code, Error};
+pub use inspect::{Inspection, inspect};
+pub use load::{Checkpoint, LoadError, LoadOptions, Memory, load, load_path, load_shared};
 pub use policy::{GlobalName, Policy, PolicyFile};
 pub use report::{Applied, Finding, Global, Part, PolicyInfo, Report, SCHEMA};
 pub use scan::scan;

@@ -29,7 +29,7 @@ use crate::policy::{FILE_NAME, Policy};
 use crate::report::Report;
 use crate::scan::tally::{Subject, Tally};
 pub(crate) use claims::{Claims, Companion, is_companion};
-pub(crate) use follow::follow;
+pub(crate) use follow::{beside, follow};
 
 /// Configurations that loaders of repositories look for by these names.
 const MARKERS: [&str; 4] =

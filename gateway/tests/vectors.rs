@@ -8,7 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use secure_torch::{Level, Policy, Report, Source, Verdict, scan, scan_paths};
+use secure_torch::{
+    Level, LoadError, LoadOptions, Policy, Report, Source, Verdict, load, scan, scan_paths,
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -64,6 +66,7 @@ struct Expect {
     not_rules: Vec<String>,
     #[serde(default)]
     globals: Vec<(String, String)>,
+    load: Option<String>,
 }
 
 fn folder() -> PathBuf {
@@ -263,6 +266,54 @@ fn every_vector_is_judged_as_expected() {
     assert!(total > 0, "no vectors");
 }
 
+/// Loading under the default policy refuses what is blocked; under one that lets everything through
+/// it gives what the vector says, panics on nothing, and hands out storages that are there.
+#[test]
+fn every_vector_loads_as_expected() {
+    let only = std::env::var("SECURE_TORCH_VECTOR").unwrap_or_default();
+    let strict = Policy::default();
+    let open = Policy { max_threat_score: 100, ..Policy::default() };
+    let (mut failures, mut told, mut loaded) = (Vec::new(), 0, 0);
+    let documents = documents();
+    let vectors = documents.iter().flat_map(|document| &document.vectors);
+    for vector in vectors.filter(|vector| vector.id.contains(&only) && vector.tree.is_none()) {
+        let Vector { id, name, expect, .. } = vector;
+        let bytes = bytes(id, (&vector.input, &vector.recipe), (vector.size, &vector.sha256));
+        let source = || Source::from_bytes(name.as_deref().unwrap(), bytes.clone());
+        let code = |result: Result<_, LoadError>| match result {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => error.error.code().name().to_owned(),
+        };
+        let options = LoadOptions::default();
+        let enforced = code(load(source(), &strict, &options).map(drop));
+        if (enforced == "model-blocked") != (expect.verdict == "block") {
+            failures.push(format!("{id}: {enforced}, and its verdict is {}", expect.verdict));
+        }
+        let result = load(source(), &open, &options);
+        if let Ok((checkpoint, _)) = &result {
+            loaded += 1;
+            for index in 0..checkpoint.storages().len() {
+                let storage = checkpoint.storage_id(index).unwrap();
+                let length = checkpoint.storages()[index].bytes;
+                match checkpoint.storage_bytes(storage) {
+                    Ok(bytes) => assert_eq!(bytes.len() as u64, length, "{id}: storage {index}"),
+                    Err(error) => assert_eq!(error.code().name(), "model-malformed", "{id}"),
+                }
+            }
+        }
+        let seen = code(result.map(drop));
+        if let Some(wanted) = &expect.load {
+            told += 1;
+            if *wanted != seen {
+                failures.push(format!("{id}: {seen}, not {wanted}"));
+            }
+        }
+    }
+    println!("{loaded} load, {told} say how");
+    assert!(failures.is_empty(), "{}\n{} in all", failures.join("\n"), failures.len());
+    assert!(loaded > 0 && told > 0 || !only.is_empty());
+}
+
 #[test]
 fn every_rule_is_expected_by_a_vector() {
     let path = folder().join("../scoring.toml");
@@ -288,7 +339,8 @@ fn every_threat_has_a_vector() {
         .collect();
     let mut shown = BTreeSet::new();
     for vector in documents().into_iter().flat_map(|document| document.vectors) {
-        let honest = vector.expect.verdict == "allow";
+        let loads = vector.expect.load.is_none_or(|load| load == "ok");
+        let honest = vector.expect.verdict == "allow" && loads;
         assert_eq!(honest, vector.threat.is_empty(), "{}: a threat, or none", vector.id);
         shown.extend(vector.threat);
     }

@@ -147,6 +147,11 @@ fn check(found: &Found, reference: &Reference, tally: &mut Tally) -> bool {
     false
 }
 
+/// The path of the regular file that a location leads to inside a folder, or why there is none.
+pub(crate) fn beside(folder: &Path, location: &[u8]) -> Result<PathBuf, &'static str> {
+    resolve(folder, location).map(|(path, _)| path).map_err(Problem::message)
+}
+
 /// The regular file that a location leads to inside a folder.
 fn resolve(folder: &Path, location: &[u8]) -> Found {
     let location = std::str::from_utf8(location).map_err(|_| Problem::Missing)?;

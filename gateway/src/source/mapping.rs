@@ -11,14 +11,17 @@ use std::fs::File;
 use std::io;
 use std::ops::Deref;
 
-use memmap2::Mmap;
+use std::ptr::NonNull;
+
+use memmap2::{Mmap, MmapOptions, MmapRaw};
 
 /// A read-only mapping of a whole file.
 #[derive(Debug)]
 pub(super) struct Mapping {
-    map: Mmap,
+    // Dropped before the mapping, whose addresses may be somebody else's at once.
     #[cfg(unix)]
     guard: guard::Guard,
+    map: Mmap,
 }
 
 impl Mapping {
@@ -32,10 +35,10 @@ impl Mapping {
         let map = unsafe { Mmap::map(file)? };
         #[cfg(unix)]
         {
-            let Some(guard) = guard::Guard::new(&map) else {
+            let Some(guard) = guard::Guard::new(map.as_ptr().addr(), map.len(), false) else {
                 return Ok(None);
             };
-            Ok(Some(Self { map, guard }))
+            Ok(Some(Self { guard, map }))
         }
         #[cfg(not(unix))]
         // Windows refuses to truncate a file that is mapped.
@@ -48,6 +51,48 @@ impl Mapping {
         return self.guard.faulted();
         #[cfg(not(unix))]
         false
+    }
+}
+
+/// A private mapping of a whole file that its holder may write to: what is written stays in this
+/// process and never reaches the file.
+///
+/// It is an address, not a slice: whoever writes to it does so outside of Rust, and this crate does
+/// not read it.
+#[derive(Debug)]
+pub struct PrivateMap {
+    #[cfg(unix)]
+    _guard: guard::Guard,
+    map: MmapRaw,
+}
+
+impl PrivateMap {
+    /// Maps a file of more than zero bytes. `None` where no guard is left to watch over it.
+    pub(super) fn new(file: &File) -> io::Result<Option<Self>> {
+        // SAFETY: the mapping is private, so writing to it changes no file; it is handed on as raw
+        // memory, of which no reference is ever made here, so no rule of Rust's about references
+        // rests on what it holds. A file that shrinks is what the guard is for.
+        let map = unsafe { MmapOptions::new().map_copy(file)? };
+        let map = MmapRaw::from(map);
+        #[cfg(unix)]
+        {
+            let Some(guard) = guard::Guard::new(map.as_ptr().addr(), map.len(), true) else {
+                return Ok(None);
+            };
+            Ok(Some(Self { _guard: guard, map }))
+        }
+        #[cfg(not(unix))]
+        Ok(Some(Self { map }))
+    }
+
+    /// The first byte, at a page's start.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        NonNull::new(self.map.as_mut_ptr()).unwrap_or(NonNull::dangling())
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
     }
 }
 
@@ -66,8 +111,6 @@ mod guard {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    use memmap2::Mmap;
-
     /// How many mappings can be watched at one time. The handler walks them all, so there are
     /// few; past them a file is read into memory instead.
     const SLOTS: usize = 512;
@@ -77,6 +120,8 @@ mod guard {
         /// Zero while nothing is watched.
         start: AtomicUsize,
         length: AtomicUsize,
+        /// Whether its holder may write to it: to the zeros in its place as well.
+        writable: AtomicBool,
         faulted: AtomicBool,
     }
 
@@ -85,6 +130,7 @@ mod guard {
             taken: AtomicBool::new(false),
             start: AtomicUsize::new(0),
             length: AtomicUsize::new(0),
+            writable: AtomicBool::new(false),
             faulted: AtomicBool::new(false),
         }
     }; SLOTS];
@@ -106,7 +152,7 @@ mod guard {
     pub(super) struct Guard(usize);
 
     impl Guard {
-        pub(super) fn new(map: &Mmap) -> Option<Self> {
+        pub(super) fn new(start: usize, length: usize, writable: bool) -> Option<Self> {
             if !installed() {
                 return None;
             }
@@ -116,8 +162,9 @@ mod guard {
                     .is_ok()
             })?;
             slot.faulted.store(false, Ordering::Relaxed);
-            slot.length.store(map.len(), Ordering::Relaxed);
-            slot.start.store(map.as_ptr().addr(), Ordering::Release);
+            slot.writable.store(writable, Ordering::Relaxed);
+            slot.length.store(length, Ordering::Relaxed);
+            slot.start.store(start, Ordering::Release);
             Some(Self(index))
         }
 
@@ -180,15 +227,19 @@ mod guard {
                 continue;
             }
             let page = address & !(PAGE.load(Ordering::Relaxed) - 1);
-            // From the missing page to the mapping's end: what the file lost.
-            let rest = start + length - page;
+            // From the missing page to the mapping's end: what the file lost. Where it may be written
+            // to, the page alone: another thread may have written behind it by now.
+            let (rest, protection) = match slot.writable.load(Ordering::Relaxed) {
+                true => (PAGE.load(Ordering::Relaxed), libc::PROT_READ | libc::PROT_WRITE),
+                false => (start + length - page, libc::PROT_READ),
+            };
             // SAFETY: the range lies inside a live mapping of ours (the thread that faults
             // holds it), so MAP_FIXED replaces nobody else's memory.
             let zeros = unsafe {
                 libc::mmap(
                     ptr::without_provenance_mut(page),
                     rest,
-                    libc::PROT_READ,
+                    protection,
                     libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
                     -1,
                     0,

@@ -4,12 +4,17 @@
 //! file: a pipe could hang the judge, a device could never end.
 
 mod mapping;
+mod recall;
+mod seal;
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use mapping::Mapping;
+pub use mapping::PrivateMap;
+use recall::Identity;
+pub use recall::Recall;
 
 use crate::error::{Code, Error};
 
@@ -21,6 +26,8 @@ const READ_WHOLE: u64 = 64 * 1024;
 pub struct Source {
     name: String,
     path: Option<PathBuf>,
+    /// Which file was opened; nothing where the bytes are a copy that stands for itself.
+    identity: Option<Identity>,
     bytes: Bytes,
 }
 
@@ -44,11 +51,12 @@ impl Source {
         if !metadata.is_file() {
             return Err(Error::new(Code::NotAFile, name, ""));
         }
+        let identity = Some(Identity::of(&metadata));
         if metadata.len() > READ_WHOLE
             && let Some(map) = Mapping::new(&file).map_err(|error| fail(&error))?
         {
             let path = Some(path.to_owned());
-            return Ok(Self { name, path, bytes: Bytes::Mapped { file, metadata, map } });
+            return Ok(Self { name, path, identity, bytes: Bytes::Mapped { file, metadata, map } });
         }
         let mut bytes = Vec::new();
         bytes
@@ -58,13 +66,13 @@ impl Source {
         if bytes.len() as u64 != metadata.len() {
             return Err(Error::new(Code::Changed, name, ""));
         }
-        Ok(Self { name, path: Some(path.to_owned()), bytes: Bytes::Owned(bytes) })
+        Ok(Self { name, path: Some(path.to_owned()), identity, bytes: Bytes::Owned(bytes) })
     }
 
     /// A source over bytes in memory, reported under `name`.
     #[must_use]
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Self {
-        Self { name: name.to_owned(), path: None, bytes: Bytes::Owned(bytes) }
+        Self { name: name.to_owned(), path: None, identity: None, bytes: Bytes::Owned(bytes) }
     }
 
     /// Reads a stream to its end.
@@ -97,6 +105,11 @@ impl Source {
         self.path.as_deref()
     }
 
+    /// The same, judged and reported as if it lay at `path`: a file that has no name of its own yet.
+    pub(crate) fn called(self, path: &Path) -> Self {
+        Self { name: path.to_string_lossy().into_owned(), path: Some(path.to_owned()), ..self }
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -104,6 +117,52 @@ impl Source {
             Bytes::Owned(bytes) => bytes,
             Bytes::Mapped { map, .. } => map,
         }
+    }
+
+    /// A copy of the bytes that nobody can change, under the same name: on Linux a sealed file in
+    /// memory, elsewhere memory of this process. Bytes that came from memory stay as they are.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] without room for the copy, [`Code::Changed`] where the file shrank
+    /// meanwhile, [`Code::Io`] where the system refuses.
+    pub fn seal(self) -> Result<Self, Error> {
+        let Bytes::Mapped { map, .. } = &self.bytes else { return Ok(self) };
+        let bytes = seal::copy(map, &self.name)?;
+        self.verify_unchanged()?;
+        // The file may be another one when it is asked for its hash.
+        Ok(Self { bytes, identity: None, ..self })
+    }
+
+    /// Copies bytes from `offset` on into `buffer`. Where the file is mapped they are read past the
+    /// mapping, which costs no page of it.
+    ///
+    /// # Errors
+    /// [`Code::Changed`] where they are not there any more, [`Code::Io`] where reading fails.
+    pub(crate) fn copy_to(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        #[cfg(unix)]
+        if let Bytes::Mapped { file, .. } = &self.bytes {
+            use std::os::unix::fs::FileExt;
+
+            return file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => Error::new(Code::Changed, self.name.clone(), ""),
+                _ => Error::io(self.name.clone(), &error),
+            });
+        }
+        let start = usize::try_from(offset).ok();
+        let end = start.and_then(|start| start.checked_add(buffer.len()));
+        let range = start.zip(end).and_then(|(start, end)| self.bytes().get(start..end));
+        let there = range.ok_or_else(|| Error::new(Code::Changed, self.name.clone(), ""))?;
+        buffer.copy_from_slice(there);
+        Ok(())
+    }
+
+    /// A private, writable mapping of the whole file, where it is a file that is mapped.
+    ///
+    /// # Errors
+    /// [`Code::Io`] where the system refuses.
+    pub(crate) fn private(&self) -> Result<Option<PrivateMap>, Error> {
+        let Bytes::Mapped { file, .. } = &self.bytes else { return Ok(None) };
+        PrivateMap::new(file).map_err(|error| Error::io(self.name.clone(), &error))
     }
 
     /// Checks that the file is still what was opened.
@@ -170,6 +229,29 @@ mod tests {
     fn a_stream_over_the_limit_is_refused() {
         assert_eq!(code(Source::read("-", &[0; 9][..], 8)), Some(Code::TooLarge));
         assert_eq!(Source::read("-", &[7; 8][..], 8).unwrap().bytes(), [7; 8]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_file_lost_can_still_be_written_to() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&vec![1; 1 << 20]).unwrap();
+        let private = Source::open(file.path()).unwrap().private().unwrap().unwrap();
+        file.as_file().set_len(4096).unwrap();
+        // SAFETY: the byte lies inside the mapping, of which nobody else has an address.
+        let last = unsafe { private.start().add((1 << 20) - 1) };
+        // SAFETY: as above.
+        unsafe { last.write_volatile(7) };
+        // SAFETY: as above.
+        assert_eq!(unsafe { last.read_volatile() }, 7);
+        // Another page that is missing takes nothing away from this one.
+        // SAFETY: as above.
+        let middle = unsafe { private.start().add(1 << 19) };
+        // SAFETY: as above.
+        assert_eq!(unsafe { middle.read_volatile() }, 0);
+        // SAFETY: as above.
+        assert_eq!(unsafe { last.read_volatile() }, 7);
+        assert_eq!(file.as_file().metadata().unwrap().len(), 4096);
     }
 
     #[cfg(unix)]
