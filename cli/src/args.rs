@@ -35,6 +35,8 @@ Examples:
   secure-torch scan --allow my_app.Config m.pkl  vouch for one global, exactly
   secure-torch scan --limit archive.depth=2 m.pt set a limit by its name
   secure-torch trace model.pt                    list the pickle's opcodes, annotated
+  secure-torch inspect model.pt                  the tensors in it: names, types, shapes, sizes
+  secure-torch convert model.pt out.safetensors  keep the tensors in a format that runs nothing
   secure-torch rules                             every rule, its points and its reason
   secure-torch rules explain posix.system        why a global is judged as it is
 
@@ -63,6 +65,30 @@ Examples:
   secure-torch trace model.pkl
   secure-torch trace model.pt --member archive/data.pkl
   secure-torch trace model.pt --json | jq 'select(.notes | length > 0)'";
+
+const CONVERT_EXAMPLES: &str = "\
+Examples:
+  secure-torch convert model.pt model.safetensors
+  secure-torch convert checkpoint.pt weights.safetensors --key state_dict
+  secure-torch convert checkpoint.pt weights.safetensors --drop-rest
+  secure-torch convert - out.safetensors < model.bin
+
+Exit codes:
+  0  the file was written, and read back as it was read
+  1  the file to convert is blocked; nothing was written
+  2  nothing was written for another reason";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  secure-torch inspect model.pt
+  secure-torch inspect --depth 1 checkpoint.pt          the first keys alone
+  secure-torch inspect --format json model.pt | jq '.entries[] | select(.tensor) | .path'
+  secure-torch inspect --audit-only suspicious.pt       what a blocked file holds
+
+Exit codes:
+  0  the file is allowed, and was listed
+  1  the file is blocked
+  2  the file could not be judged, or holds what is not read without running it";
 
 const POLICY_EXAMPLES: &str = "\
 Examples:
@@ -115,6 +141,12 @@ pub(crate) enum Command {
     /// List the opcodes of a file's pickles, with the stack, the imports and the findings
     #[command(after_help = TRACE_EXAMPLES)]
     Trace(TraceArgs),
+    /// List what a file holds: names, types, shapes, sizes, shared storages
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArgs),
+    /// Write the tensors of a file to a safetensors file, without running anything of it
+    #[command(after_help = CONVERT_EXAMPLES)]
+    Convert(ConvertArgs),
     /// Validate a policy file, and explain what it decides
     Policy(PolicyCommandArgs),
     /// Print the rules: points, reasons, families, levels, limits
@@ -294,6 +326,71 @@ pub(crate) struct TraceArgs {
     pub(crate) reading: ReadingArgs,
 }
 
+/// `inspect`
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The file to list; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// How to print the list
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// List no more than this many keys deep; the totals count everything
+    #[arg(long, value_name = "N")]
+    pub(crate) depth: Option<u32>,
+
+    /// List what a blocked file holds, too
+    ///
+    /// The list is read as data either way. The exit code of a blocked file stays 1.
+    #[arg(long)]
+    pub(crate) audit_only: bool,
+
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+}
+
+/// `convert`
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// The file to convert; `-` is standard input
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+
+    /// The safetensors file to write; it is written whole or not at all
+    #[arg(value_name = "OUT", value_parser = read_back_file)]
+    pub(crate) output: PathBuf,
+
+    /// Convert the part under this key alone; keys are joined by dots
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+
+    /// Leave out what is no tensor, such as numbers and texts, and say how much that was
+    ///
+    /// Without it, such values are an error. No tensor is ever left out.
+    #[arg(long)]
+    pub(crate) drop_rest: bool,
+
+    /// Write a tensor that has several names once for each of them
+    ///
+    /// Without it, it is written under the first of its names, and the metadata says which other
+    /// names stand for it, as `save_model` of the package safetensors does.
+    #[arg(long)]
+    pub(crate) duplicate_shared: bool,
+
+    /// Replace OUT if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Work on a copy of IN that nobody can change meanwhile
+    #[arg(long)]
+    pub(crate) sealed: bool,
+
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+}
+
 /// `rules`
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -353,6 +450,14 @@ fn output_file(text: &str) -> Result<PathBuf, String> {
         "" => Err("no name of a file".to_owned()),
         "-" => Err("without `--output`, the reports go to standard output".to_owned()),
         _ => Ok(PathBuf::from(text)),
+    }
+}
+
+/// Reads the name of a file that is written and then read back.
+fn read_back_file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("what is written is read back, which standard output cannot be".to_owned()),
+        text => output_file(text),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Writing a file whole or not at all.
+//! Opening what is judged, and writing a file whole or not at all.
 //!
 //! The bytes go into a new file beside the wanted one, which then takes its name: whoever reads
 //! meanwhile sees the old file or the new one. It refuses nothing, and follows a link to the file
@@ -10,9 +10,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use secure_torch::{Error, Policy, Source};
+
 /// How many names are tried for the file beside: they collide only where an earlier run of the
 /// same process number was killed.
 const TRIES: u32 = 16;
+
+/// Opens a file, or reads standard input where the path is `-`.
+pub(crate) fn open(path: &Path, policy: &Policy) -> Result<Source, Error> {
+    if path.as_os_str() == "-" {
+        Source::read("-", io::stdin().lock(), policy.limits.file.standard_input_bytes)
+    } else {
+        Source::open(path)
+    }
+}
 
 /// Gives `path` these bytes.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read, Write};
-use std::process::ExitCode;
 
 use secure_torch::{Policy, Source};
 use serde_json::json;
@@ -16,15 +15,15 @@ use crate::errors::Problem;
 use crate::json;
 
 /// Runs the command.
-pub(crate) fn run(_args: &GlobalsArgs) -> ExitCode {
+pub(crate) fn run(_args: &GlobalsArgs) -> u8 {
     let mut input = io::BufReader::new(io::stdin().lock());
     let mut out = io::BufWriter::new(io::stdout().lock());
     match answers(&mut input, &mut out) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Ok(()) => 0,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
         Err(error) => {
             Problem::output(&error).tell();
-            ExitCode::from(2)
+            2
         }
     }
 }

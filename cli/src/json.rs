@@ -43,7 +43,7 @@ pub(crate) fn line(text: &str, out: &mut impl Write) -> io::Result<()> {
 
 /// The same JSON with every character escaped that is not printable ASCII. Such characters
 /// stand only inside strings, where `\u` means the same.
-fn ascii(json: &str) -> String {
+pub(crate) fn ascii(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
         if matches!(character, ' '..='~' | '\n') {

@@ -1,7 +1,6 @@
 //! Completions and the manual page, made from the command line's own description.
 
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use clap::{Command, CommandFactory};
 
@@ -10,14 +9,14 @@ use crate::errors::Problem;
 use crate::output::closed_is_fine;
 
 /// `completions`
-pub(crate) fn completions(args: &CompletionsArgs) -> ExitCode {
+pub(crate) fn completions(args: &CompletionsArgs) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "secure-torch", &mut script);
     deliver(&script)
 }
 
 /// `man`
-pub(crate) fn man(args: &ManArgs) -> ExitCode {
+pub(crate) fn man(args: &ManArgs) -> u8 {
     let mut command = Cli::command();
     command.build();
     let page = match &args.subcommand {
@@ -34,13 +33,13 @@ pub(crate) fn man(args: &ManArgs) -> ExitCode {
             "run with `--help` to see the subcommands",
         )
         .tell();
-        return ExitCode::from(2);
+        return 2;
     };
     match render(page) {
         Ok(page) => deliver(&page),
         Err(error) => {
             Problem::output(&error).tell();
-            ExitCode::from(2)
+            2
         }
     }
 }
@@ -51,13 +50,13 @@ fn render(command: Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-fn deliver(bytes: &[u8]) -> ExitCode {
+fn deliver(bytes: &[u8]) -> u8 {
     let mut out = io::stdout().lock();
     match closed_is_fine(out.write_all(bytes).and_then(|()| out.flush())) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             Problem::output(&error).tell();
-            ExitCode::from(2)
+            2
         }
     }
 }

@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
 use secure_torch::policy::{Entry, EntryKind};
 use secure_torch::{Applied, Error, Policy, PolicyFile, Report};
@@ -64,13 +63,13 @@ fn said(entry: &Applied) -> String {
 }
 
 /// Runs `policy`.
-pub(crate) fn run(args: &PolicyCommandArgs, color: When) -> ExitCode {
+pub(crate) fn run(args: &PolicyCommandArgs, color: When) -> u8 {
     let PolicyCommand::Check(args) = &args.command;
     let checked = match check(args) {
         Ok(checked) => checked,
         Err(problem) => {
             problem.tell();
-            return ExitCode::from(2);
+            return 2;
         }
     };
     for problem in &checked.judged.problems {
@@ -86,7 +85,7 @@ pub(crate) fn run(args: &PolicyCommandArgs, color: When) -> ExitCode {
         Problem::output(&error).tell();
         code = if code == 0 { 2 } else { code };
     }
-    ExitCode::from(code)
+    code
 }
 
 /// What was checked: policy files, and what they decide.

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use secure_torch::Progress;
+use secure_torch::{Progress, convert};
 
 /// Work that takes less than this shows no bar.
 const PATIENCE: Duration = Duration::from_millis(600);
@@ -21,16 +21,23 @@ pub(crate) struct Bar {
 }
 
 impl Bar {
+    /// A bar over files.
+    pub(crate) fn files(wanted: bool) -> Self {
+        Self::new(wanted, "{spinner} judging [{bar:24}] {pos}/{len} files  {elapsed}  {wide_msg}")
+    }
+
+    /// A bar over a conversion, which writes and compares.
+    pub(crate) fn conversion() -> Self {
+        Self::new(true, "{spinner} {msg:9} [{bar:24}] {percent}%  {elapsed}")
+    }
+
     /// A bar that nobody sees yet; where `wanted` is false or nobody could see it, nobody will.
-    pub(crate) fn new(wanted: bool) -> Self {
+    fn new(wanted: bool, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         if !wanted || !std::io::stderr().is_terminal() {
             return Self { bar, over: None, clock: None };
         }
-        let style = ProgressStyle::with_template(
-            "{spinner} judging [{bar:24}] {pos}/{len} files  {elapsed}  {wide_msg}",
-        );
-        if let Ok(style) = style {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
         let (over, waiting) = channel::<()>();
@@ -54,6 +61,25 @@ impl Progress for Bar {
     fn finished(&self, path: &Path) {
         self.bar.inc(1);
         self.bar.set_message(secure_torch::text::printable(&path.to_string_lossy()));
+    }
+}
+
+impl convert::Progress for Bar {
+    fn started(&self, bytes: u64) {
+        self.bar.set_length(bytes.saturating_mul(2));
+        self.bar.set_message("writing");
+    }
+
+    fn wrote(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    fn comparing(&self) {
+        self.bar.set_message("comparing");
+    }
+
+    fn compared(&self, bytes: u64) {
+        self.bar.inc(bytes);
     }
 }
 

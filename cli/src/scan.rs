@@ -6,7 +6,6 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::rc::Rc;
 
 use secure_torch::{Error, Policy, Report, Source};
@@ -45,10 +44,10 @@ impl Judged {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &ScanArgs, color: When) -> ExitCode {
+pub(crate) fn run(args: &ScanArgs, color: When) -> u8 {
     if let Some(problem) = args.output.as_deref().and_then(|file| overwrites(file, &args.paths)) {
         problem.tell();
-        return ExitCode::from(2);
+        return 2;
     }
     let policy = |path: Option<&Path>| policy::of(&args.policy, path);
     let judged = judge(&args.paths, policy, !args.quiet);
@@ -76,7 +75,7 @@ pub(crate) fn run(args: &ScanArgs, color: When) -> ExitCode {
     if code == 0 && !failed.is_empty() {
         code = 2;
     }
-    ExitCode::from(code)
+    code
 }
 
 /// A report over a model that it is about would be a loss, and never what was meant.
@@ -108,7 +107,7 @@ pub(crate) fn judge(
             Err(error) => judged.problems.push(error.into()),
         }
     }
-    let bar = Bar::new(show_progress);
+    let bar = Bar::files(show_progress);
     for (policy, paths) in &groups {
         let results = secure_torch::scan_paths(paths, policy, &bar);
         // A folder without a file gives no result at all.

@@ -3,19 +3,16 @@
 //! The listing is the gateway's (`secure_torch::trace`); this module only prints it.
 
 use std::io::{self, Write};
-use std::path::Path;
-use std::process::ExitCode;
 
 use secure_torch::trace::{Ended, Note, Row, Stream};
-use secure_torch::{Policy, Source};
 use serde::Serialize;
 
 use crate::args::{TraceArgs, When};
 use crate::errors::Problem;
-use crate::json;
 use crate::output::{
     BAD, BOLD, DIM, GOOD, NAME, Page, WARN, closed_is_fine, path_text, shown_path,
 };
+use crate::{file, json};
 
 /// Columns of the opcode's name; the longest has 16 letters.
 const OPCODE: usize = 16;
@@ -23,26 +20,26 @@ const OPCODE: usize = 16;
 const ARGUMENT: usize = 28;
 
 /// Runs the command.
-pub(crate) fn run(args: &TraceArgs, color: When) -> ExitCode {
+pub(crate) fn run(args: &TraceArgs, color: When) -> u8 {
     let mut page = Page::stdout(color);
     let printed = match listing(args, &mut page) {
         Ok(printed) => printed.and_then(|()| page.flush()),
         Err(problem) => {
             problem.tell();
-            return ExitCode::from(2);
+            return 2;
         }
     };
     if let Err(error) = closed_is_fine(printed) {
         Problem::output(&error).tell();
-        return ExitCode::from(2);
+        return 2;
     }
-    ExitCode::SUCCESS
+    0
 }
 
 /// Reads the file and lists its pickles; the inner result is the writer's.
 fn listing<W: Write>(args: &TraceArgs, page: &mut Page<W>) -> Result<io::Result<()>, Problem> {
     let policy = args.reading.policy();
-    let source = open(&args.file, &policy)?;
+    let source = file::open(&args.file, &policy)?;
     let mut listed = false;
     let mut others: Vec<String> = Vec::new();
     let mut printed = Ok(());
@@ -67,15 +64,6 @@ fn listing<W: Write>(args: &TraceArgs, page: &mut Page<W>) -> Result<io::Result<
         let hint = format!("its pickles are: {}", others.join(", "));
         Problem::usage(&args.file, "no pickle has that path", hint)
     })
-}
-
-fn open(path: &Path, policy: &Policy) -> Result<Source, Problem> {
-    let source = if path.as_os_str() == "-" {
-        Source::read("-", io::stdin().lock(), policy.limits.file.standard_input_bytes)
-    } else {
-        Source::open(path)
-    };
-    source.map_err(Problem::from)
 }
 
 /// Lists one pickle.

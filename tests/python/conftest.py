@@ -7,6 +7,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,12 @@ def needed(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         missing(f"no module `{module}`: run `cargo xtask env`")
+
+
+@pytest.fixture(scope="session")
+def torch_module() -> Any:
+    """torch: this Python's own, or one that lies beside the real inputs."""
+    inputs = Path(os.environ.get("SECURE_TORCH_INPUTS", "missing"))
+    kind = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    sys.path.extend(str(folder) for folder in sorted(inputs.parent.glob(f"torch-*-{kind}")))
+    return needed("torch")

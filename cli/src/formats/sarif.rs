@@ -39,6 +39,11 @@ pub(crate) fn print<W: Write>(scan: &Scan<'_>, page: &mut Page<W>) -> io::Result
     json::print(&log(scan, &here), page)
 }
 
+/// The log as text, on one line.
+pub(crate) fn text(scan: &Scan<'_>) -> String {
+    json::ascii(&log(scan, &std::env::current_dir().unwrap_or_default()).to_string())
+}
+
 /// The log of a scan that was run in the folder `here`.
 fn log(scan: &Scan<'_>, here: &Path) -> Value {
     let rules = rules_hit(scan);
