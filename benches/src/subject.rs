@@ -1,6 +1,10 @@
 //! What is measured, on the bytes of a file: one function for each row of the tables.
 
-use secure_torch::{Policy, Report, Source, scan};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use secure_torch::{LoadOptions, Policy, Report, Source, load_shared, scan};
 pub use secure_torch_core::pickle::audit::Outcome;
 use secure_torch_core::pickle::audit::{
     Container, Finding, FixedWorkspace, GrowingWorkspace, Import, ImportSeen, Literal, Options,
@@ -10,6 +14,7 @@ use secure_torch_core::pickle::decode::{Arg, Step, decode};
 use secure_torch_core::pickle::opcode::Opcode;
 use secure_torch_core::pickle::store::Fixed;
 use secure_torch_core::rules::Class;
+use serde_json::{Value as Json, json};
 
 /// Decodes every instruction up to `STOP`; how many there are, and a sum of their arguments so
 /// that none is optimised away.
@@ -122,6 +127,27 @@ pub fn audit_fixed(stream: &[u8], slots: &mut Slots) -> (Outcome, Counter) {
     let mut counter = Counter::default();
     let outcome = audit(stream, &options(), &mut slots.workspace(), &mut counter);
     (outcome, counter)
+}
+
+/// Opens, judges and loads a file, and asks for the memory of each storage.
+///
+/// # Errors
+/// Where it cannot be loaded.
+pub fn load(path: &Path) -> Result<Json> {
+    let source = Arc::new(Source::open(path)?);
+    let options = LoadOptions::default();
+    let loaded = load_shared(&source, &Policy::default(), &options);
+    let (made, report) = loaded.map_err(|failed| failed.error)?;
+    let mut mapped = 0_u64;
+    for id in made.storages().iter().enumerate().filter_map(|(at, _)| made.storage_id(at)) {
+        mapped += u64::from(made.memory(id)?.is_mapped());
+    }
+    Ok(json!({
+        "objects": made.objects().len(),
+        "storages": made.storages().len(),
+        "mapped": mapped,
+        "bytes_examined": report.bytes_examined,
+    }))
 }
 
 /// Judges a source under the default policy.

@@ -67,14 +67,24 @@ def zipfile_view(data: bytes) -> View | None:
 
 
 def program_views(program: str, archives: Sequence[bytes]) -> list[View | None]:
-    """What a program sees that answers frames with lines of JSON."""
-    with tempfile.TemporaryFile() as stdin:
-        stdin.write(framed(archives))
-        stdin.seek(0)
-        output = subprocess.run([program], stdin=stdin, capture_output=True)
-    answers = [json.loads(line) for line in output.stdout.splitlines()]
-    said = output.stderr.decode(errors="replace")[-2000:]
-    assert len(answers) == len(archives), f"{len(answers)} of {len(archives)} answers: {said}"
+    """What a program sees that answers frames with lines of JSON.
+
+    libtorch itself may crash over a damaged archive, now and then: it is asked on behind that one.
+    """
+    answers: list[Any] = []
+    crashes = 0
+    while len(answers) < len(archives):
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(framed(archives[len(answers) :]))
+            stdin.seek(0)
+            output = subprocess.run([program], stdin=stdin, capture_output=True)
+        answers += [json.loads(line) for line in output.stdout.splitlines()]
+        if len(answers) < len(archives):
+            said = output.stderr.decode(errors="replace")[-2000:]
+            crashes += 1
+            assert output.returncode < 0 and crashes <= 3, f"{len(answers)} answers: {said}"
+            answers.append({"error": "crashed"})
+    assert len(answers) == len(archives)
     views: list[View | None] = []
     for answer in answers:
         if "error" in answer:

@@ -8,6 +8,7 @@
 //!
 //! What it refuses to do: compare times of different bytes, or hide a peer that failed.
 
+mod load;
 mod measure;
 mod table;
 
@@ -24,9 +25,9 @@ use table::Table;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only tables whose name contains this: `mixed-2`, `mixed-4`, `tensors`, `archives`,
-    /// `real`, `instructions`.
+    /// `real`, `instructions`; and `load`, which is run by its name alone.
     filter: Option<String>,
-    /// A tenth of each generated pickle: for every subject, so that the bytes stay the same.
+    /// A tenth of each generated file: for every subject, so that the bytes stay the same.
     #[arg(long)]
     quick: bool,
     /// How many turns each subject takes; the slow peers take one.
@@ -48,6 +49,9 @@ const PEERS: [(&str, &[&str], &str); 4] = [
 
 /// Runs the chore.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.filter.as_deref() == Some("load") {
+        return load::run(arguments.quick, arguments.rounds);
+    }
     let mut skips = env::Skips::default();
     println!("==> building the runner (release profile)");
     shell::run(shell::cargo().args(["build", "--release", "--quiet"]).args([

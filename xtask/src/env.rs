@@ -5,7 +5,7 @@
 //!   interpreter makes a second run instant;
 //! - the two targets that prove the core needs no standard library;
 //! - the other CPythons on this machine, which the oracle asks too;
-//! - libtorch's archive reader, which the test of archives asks (`libtorch.rs`).
+//! - torch, which many tests compare with, and libtorch's archive reader (`torch.rs`).
 //!
 //! What it refuses to do: touch the system's packages, unless we are root on a
 //! Debian system or were told to with `--system-packages`; and pass over in
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::{libtorch, place, shell};
+use crate::{place, shell, torch};
 
 /// Targets without a standard library, or without an operating system.
 pub(crate) const BARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabi", "wasm32-unknown-unknown"];
@@ -72,9 +72,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             Err(error) => skips.add(target, &error),
         }
     }
-    match libtorch::records() {
+    match torch::join_venv() {
+        Ok(folder) => println!("torch: {}", folder.display()),
+        Err(error) => skips.add("torch", &error),
+    }
+    match torch::records() {
         Ok(program) => println!("libtorch's archive reader: {}", program.display()),
-        Err(error) => skips.add("libtorch", &error),
+        Err(error) => skips.add("libtorch's archive reader", &error),
     }
     for (version, python) in pythons() {
         println!("cpython 3.{version}: {}", python.display());
@@ -108,6 +112,10 @@ pub(crate) fn venv(system_packages: bool) -> Result<PathBuf> {
     let stamp = folder.join("stamp");
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && version(&python).is_ok() {
         return Ok(python);
+    }
+    // Making it anew empties the folder, which through a link is somebody else's.
+    if folder.is_symlink() {
+        bail!("`.venv` is a link to an environment for other requirements: remove the link first");
     }
     println!("    making `.venv` with {}", base.display());
     if let Err(first) = create_venv(&base, &folder) {
@@ -217,6 +225,18 @@ fn version(python: &Path) -> Result<(PathBuf, u32)> {
         bail!("`{}` is older than python 3.9", python.display());
     }
     Ok((python.to_path_buf(), minor))
+}
+
+/// The minor version of an interpreter.
+pub(crate) fn minor(python: &Path) -> Result<u32> {
+    version(python).map(|(_, minor)| minor)
+}
+
+/// Where an interpreter's packages are installed.
+pub(crate) fn site_packages(python: &Path) -> Result<PathBuf> {
+    let ask = "import sysconfig; print(sysconfig.get_path('platlib'))";
+    let answer = shell::read(shell::command(python).args(["-I", "-c", ask]))?;
+    Ok(PathBuf::from(answer.trim()))
 }
 
 /// Every CPython at hand, one for each minor version, oldest first.

@@ -6,12 +6,13 @@ mod bench;
 mod demo;
 mod env;
 mod inputs;
-mod libtorch;
 mod place;
 mod shell;
 mod spec;
 mod test;
+mod torch;
 mod vectors;
+mod wheel;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::{env, inputs, libtorch, place, shell};
+use crate::{env, inputs, place, shell, torch, wheel};
 
 /// Choices on the command line of `test`.
 #[derive(clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 
 type Action = fn(&Arguments, &mut env::Skips) -> Result<()>;
 
-const STEPS: [(&str, Action); 11] = [
+const STEPS: [(&str, Action); 13] = [
     ("format", |_, _| shell::run(shell::cargo().args(["fmt", "--all", "--check"]))),
     ("clippy", |_, _| {
         let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-Dwarnings"];
@@ -55,6 +55,9 @@ const STEPS: [(&str, Action); 11] = [
     }),
     ("python lint", python_lint),
     ("python tests", python_tests),
+    ("wheel", |arguments, skips| wheel::wheel(arguments.system_packages, skips)),
+    // After the wheel, whose stubs it looks at.
+    ("python types", |arguments, _| wheel::types(arguments.system_packages)),
 ];
 
 /// Runs the chore.
@@ -147,17 +150,21 @@ fn python_lint(arguments: &Arguments, _: &mut env::Skips) -> Result<()> {
     let python = env::venv(arguments.system_packages)?;
     for check in [["check", "--quiet"], ["format", "--check"]] {
         let mut ruff = shell::command(&python);
-        shell::run(ruff.args(["-m", "ruff"]).args(check).args(["--no-cache", "tests/python"]))?;
+        let folders = ["tests/python", "bindings/python"];
+        shell::run(ruff.args(["-m", "ruff"]).args(check).arg("--no-cache").args(folders))?;
     }
     Ok(())
 }
 
 fn python_tests(arguments: &Arguments, skips: &mut env::Skips) -> Result<()> {
     let python = env::venv(arguments.system_packages)?;
-    let records = match libtorch::records() {
+    if let Err(error) = torch::join_venv() {
+        skips.add("torch", &error);
+    }
+    let records = match torch::records() {
         Ok(program) => program.into_os_string(),
         Err(error) => {
-            skips.add("libtorch", &error);
+            skips.add("libtorch's archive reader", &error);
             OsString::new()
         }
     };

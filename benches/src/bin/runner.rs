@@ -46,6 +46,8 @@ enum Subject {
     ScanBytes(On),
     /// Open and judge a file.
     Scan(On),
+    /// Open, judge and load a file, and ask for the memory of each storage.
+    Load(On),
 }
 
 #[derive(clap::Args)]
@@ -97,6 +99,7 @@ fn main() -> Result<()> {
             source.verify_unchanged()?;
             Ok(judged(&report))
         })?,
+        Subject::Load(on) => repeat(on.times, || subject::load(&on.file))?,
     };
     println!("{answer}");
     Ok(())

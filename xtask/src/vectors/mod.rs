@@ -258,9 +258,11 @@ impl Known {
         }
         let both = expect.rules.iter().find(|rule| expect.not_rules.contains(rule));
         ensure!(both.is_none(), "a rule is both wanted and unwanted");
-        let hostile = expect.verdict == "block";
+        let blocked = expect.verdict == "block";
+        let refused = expect.load.as_ref().is_some_and(|load| load != "ok");
+        let hostile = blocked || refused;
         ensure!(hostile != vector.threat.is_empty(), "a threat is missing, or not one");
-        ensure!(!(hostile && expect.rules.is_empty()), "a blocked vector names its rule");
+        ensure!(!(blocked && expect.rules.is_empty()), "a blocked vector names its rule");
         Ok(())
     }
 }

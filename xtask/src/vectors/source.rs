@@ -59,6 +59,10 @@ pub(super) struct Expect {
     /// All of these globals are reported, as the file spells them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) globals: Vec<[String; 2]>,
+    /// What loading gives where the judgement is not enforced: `ok`, or a code of
+    /// `spec/errors.toml`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) load: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +101,7 @@ struct Wanted {
     rules: Option<Vec<String>>,
     not_rules: Option<Vec<String>>,
     globals: Option<Vec<[String; 2]>>,
+    load: Option<String>,
 }
 
 /// A row of a table of callables.
@@ -190,6 +195,7 @@ impl Row {
                 rules: own.rules.or(base.rules.clone()).unwrap_or_default(),
                 not_rules: own.not_rules.or(base.not_rules.clone()).unwrap_or_default(),
                 globals: own.globals.or(base.globals.clone()).unwrap_or_default(),
+                load: own.load.or(base.load.clone()),
             },
             id,
         })
