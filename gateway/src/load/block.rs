@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use memmap2::{MmapMut, MmapRaw};
 
 /// From here on a block is a mapping of its own, whose pages cost nothing until they are touched.
-const LARGE: usize = 1 << 20;
+pub(super) const LARGE: usize = 1 << 20;
 
 /// Bytes, aligned for every element type.
 ///

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use secure_torch_core::checkpoint::{self as core, Object, Place, Storage, StorageId, sparse};
 use secure_torch_core::limits::Limits;
 
-use super::block::Block;
+use super::block::{self, Block};
 use super::failed;
 use crate::error::{Code, Error};
 use crate::source::{PrivateMap, Source};
@@ -288,7 +288,8 @@ impl Checkpoint {
         if slot.get().is_none() {
             let block = match (self.kept(id), place) {
                 (Some(bytes), _) => self.block(id, bytes, false)?,
-                (None, Place::File { file, offset }) => {
+                // For less than that a call costs more than the pages do.
+                (None, Place::File { file, offset }) if bytes >= block::LARGE as u64 => {
                     let file = self.files.get(file as usize).ok_or_else(lost)?;
                     let length = usize::try_from(bytes).map_err(|_| lost())?;
                     let end = offset.checked_add(bytes);
