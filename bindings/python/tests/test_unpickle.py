@@ -114,6 +114,29 @@ def test_only_what_the_report_lists_is_imported() -> None:
             pickles.loads(other)
 
 
+def test_a_file_in_a_byte_string_is_held_to_the_report_too() -> None:
+    """`torch.storage._load_from_bytes` by itself unpickles whatever it is given."""
+    inner = saved(Config(3), _use_new_zipfile_serialization=False)
+    stored = saved(torch.ones(2).storage(), _use_new_zipfile_serialization=False)
+
+    def around(content: bytes) -> bytes:
+        start = b"\x80\x03ctorch.storage\n_load_from_bytes\nB"
+        return archive(start + len(content).to_bytes(4, "little") + content + b"\x85R.")
+
+    assert unlimited(around(inner)) == Config(3)
+    with pytest.raises(UnsafePickleError, match="Config"):
+        secure_torch.load(around(inner), weights_only=False, policy=LAX)
+    allowing = Policy(max_threat_score=69, allow=[NAME])
+    assert secure_torch.load(around(inner), weights_only=False, policy=allowing) == Config(3)
+    found = secure_torch.load(around(stored), weights_only=False)
+    assert list(found) == [1.0, 1.0]
+
+
+def unlimited(data: bytes) -> Any:
+    """What torch makes of a file of ours, to show what the limits keep out."""
+    return torch.load(io.BytesIO(data), weights_only=False)
+
+
 def test_names_of_python_2_are_renamed_as_pickle_renames_them() -> None:
     """The report lists the name as the stream spells it."""
     stream = b"c__builtin__\nset\n((lp0\nI1\natR."

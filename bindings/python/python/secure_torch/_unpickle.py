@@ -8,6 +8,7 @@ report is about. Classes are built and their `__setstate__` runs, so this is wea
 
 from __future__ import annotations
 
+import functools
 import io
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -30,8 +31,6 @@ def unpickle(source: Any, report: Report, policy: Policy | None = None, **kwargs
 
     `source` is a path, bytes or a file object. `kwargs` are those of `torch.load`.
     """
-    import torch
-
     data = _gate.read(source)
     _gate.require_same(data, report)
     _gate.require(report, "the file", pickle=True)
@@ -40,11 +39,17 @@ def unpickle(source: Any, report: Report, policy: Policy | None = None, **kwargs
         if finding.rule == "pickle.extension":
             _refuse("it asks for an object by its number in the extension registry", report)
     kwargs.pop("mmap", None)
-    kwargs["weights_only"] = False
-    kwargs["pickle_module"] = restricted(report)
+    return _load(data, restricted(report), **kwargs)
+
+
+def _load(data: bytes, module: Any, **kwargs: Any) -> Any:
+    """torch's own loader over bytes that were judged, with a restricted `pickle_module`."""
+    import torch
+
     file = io.BytesIO(data)
+    load = _torch.unhooked(torch.serialization.load)
     with _torch.Judged(file):
-        return _torch.unhooked(torch.serialization.load)(file, **kwargs)
+        return load(file, weights_only=False, pickle_module=module, **kwargs)
 
 
 def restricted(report: Report) -> Any:
@@ -65,9 +70,13 @@ def restricted(report: Report) -> Any:
                 _refuse(
                     f"it imports `{where}`, which the rules and the policy do not allow", report
                 )
+            if (module, name) == ("torch.storage", "_load_from_bytes"):
+                # torch's would unpickle the file in the bytes with nothing in its way.
+                return functools.partial(_load, module=pickle_module)
             return super().find_class(module, name)
 
-    return Restricted(Unpickler)
+    pickle_module = Restricted(Unpickler)
+    return pickle_module
 
 
 class Restricted:
