@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import textwrap
+import warnings
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_names_of_torch_pass_through() -> None:
     assert secure_torch.Tensor is torch.Tensor
     assert secure_torch.nn.functional is torch.nn.functional
     assert secure_torch._C is torch._C
-    assert secure_torch.save is torch.save
+    assert secure_torch.get_rng_state is torch.get_rng_state
     assert secure_torch.jit.script is torch.jit.script
     assert secure_torch.hub.get_dir is torch.hub.get_dir
     assert secure_torch.serialization.add_safe_globals is torch.serialization.add_safe_globals
@@ -155,3 +156,34 @@ def test_code_of_a_repository_is_refused(name: str) -> None:
     """No judgement of a model file says anything about it."""
     with pytest.raises(secure_torch.UnsafeModelError, match=r"hubconf\.py"):
         getattr(secure_torch.hub, name)("owner/repository")
+
+
+def test_what_is_saved_is_judged(tmp_path: Path) -> None:
+    """A file that the gate would block is written, and whoever wrote it is told."""
+    torch = pytest.importorskip("torch")
+    path, buffer = tmp_path / "model.pt", io.BytesIO(b"in front")
+    buffer.seek(8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        secure_torch.save({"w": torch.ones(2)}, path)
+        secure_torch.save({"w": torch.ones(2)}, buffer)
+    assert torch.equal(secure_torch.load(path)["w"], torch.ones(2))
+    assert buffer.tell() == len(buffer.getvalue()) and buffer.getvalue()[:8] == b"in front"
+    buffer.seek(8)
+    assert torch.equal(secure_torch.load(buffer)["w"], torch.ones(2))
+    for target in (path, io.BytesIO()):
+        with pytest.warns(secure_torch.SecurityWarning, match="would be blocked") as caught:
+            secure_torch.serialization.save(Thing(), target)
+        report = caught[0].message.report
+        assert not report.load_allowed and "pickle.global.unknown" in report.score_breakdown
+        assert caught[0].filename == __file__
+    assert torch.load(path, weights_only=False) == Thing()
+
+
+class Thing:
+    """A class that no rule knows."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Thing)
+
+    __hash__ = None  # type: ignore[assignment]

@@ -15,6 +15,7 @@ from ._hooks import Handle, patch_huggingface, patch_pickle, patch_torch, protec
 from ._load import DEFAULT_MAX_THREAT_SCORE, load
 from ._native import Policy, __version__
 from ._report import Finding, Global, Part, Report
+from ._save import save
 from ._scan import scan, scan_file
 from .errors import (
     FeatureError,
@@ -23,6 +24,7 @@ from .errors import (
     PolicyError,
     SandboxError,
     SecurityError,
+    SecurityWarning,
     SignatureRequiredError,
     UnsafeModelError,
     UnsafePickleError,
@@ -44,6 +46,7 @@ __all__ = [
     "Report",
     "SandboxError",
     "SecurityError",
+    "SecurityWarning",
     "SignatureRequiredError",
     "UnsafeModelError",
     "UnsafePickleError",
@@ -56,6 +59,7 @@ __all__ = [
     "patch_torch",
     "protect",
     "rules",
+    "save",
     "scan",
     "scan_file",
 ]

@@ -1,6 +1,6 @@
 """`import secure_torch as torch`: whatever this package does not have itself comes from torch.
 
-`load`, `jit.load`, `hub.load_state_dict_from_url`, `serialization.load`, `export.load` and
+`load`, `save`, `jit.load`, `hub.load_state_dict_from_url`, `serialization.load`, `export.load` and
 `package.PackageImporter` are ours; so are the names that tell about this package, as `__version__`.
 `from secure_torch import nn` works. `import secure_torch.nn` does not: a module has one name.
 """

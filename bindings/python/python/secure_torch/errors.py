@@ -61,6 +61,14 @@ class PolicyError(SecurityError, ValueError):
     code = "policy-invalid"
 
 
+class SecurityWarning(UserWarning):
+    """What was written would not be let through when it is loaded."""
+
+    def __init__(self, message: str, report: Report | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
 class InputError(OSError):
     """A file could not be read or written."""
 
