@@ -127,8 +127,8 @@ fn modulo(bytes: &[u8]) -> u64 {
 const NUMBER: u8 = 5;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// Fowler, Noll and Vo's hash, variant 1a. Keys that collide on purpose cost a comparison each in
-/// a sort, no more.
+/// Fowler, Noll and Vo's hash, variant 1a. Keys that collide on purpose are sorted, and more of them
+/// than a few are refused (`COLLISIONS` in `finish.rs`).
 fn hash(seed: u8, bytes: &[u8]) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ u64::from(seed);
     bytes.iter().fold(start, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(PRIME))

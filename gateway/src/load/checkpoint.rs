@@ -65,7 +65,7 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    /// The first byte. Aligned for the storage's element type.
+    /// The first byte. Aligned for the storage's element type, and for that of every tensor over it.
     #[must_use]
     pub const fn start(&self) -> NonNull<u8> {
         self.start

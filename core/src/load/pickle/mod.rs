@@ -218,16 +218,12 @@ impl BuildDomain<'_> {
         })
     }
 
-    fn copies(&mut self, bytes: u64) -> Result<(), Problem> {
-        self.builder.copies(bytes)
-    }
-
     /// Counts what a call may copy of its arguments, where it is much: they are references, and
     /// cost the pickle next to nothing.
     fn copies_of(&mut self, values: &[Value]) -> Result<(), Problem> {
         let bytes = values.iter().map(|&value| self.weight(value, 2));
         let bytes = bytes.fold(0, u64::saturating_add);
-        self.copies(bytes)
+        self.builder.copies(bytes)
     }
 
     fn weight(&self, value: Value, deeper: u8) -> u64 {
@@ -307,8 +303,6 @@ impl<'a> Domain<'a> for BuildDomain<'_> {
             return at(instruction, Err(Problem::Global));
         }
         let (module, name) = (String::from(module), String::from(name));
-        let long = as_u64(module.len().saturating_add(name.len()));
-        at(instruction, self.copies(if long > SMALL { long } else { 0 }))?;
         self.import(instruction, &module, &name)
     }
 
@@ -317,14 +311,9 @@ impl<'a> Domain<'a> for BuildDomain<'_> {
     }
 
     fn persistent(&mut self, instruction: &Instruction<'a>, id: Option<Value>) -> Out<Value> {
-        let value = match id {
-            None => Err(LoadError::at(Problem::PersistentId, instruction.offset)),
-            Some(id) => {
-                at(instruction, self.copies_of(&[id]))?;
-                self.persistent_id(instruction, id)
-            }
-        }?;
-        Ok(value)
+        let id = at(instruction, id.ok_or(Problem::PersistentId))?;
+        at(instruction, self.copies_of(&[id]))?;
+        self.persistent_id(instruction, id)
     }
 
     fn call(

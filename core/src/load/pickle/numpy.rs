@@ -6,9 +6,8 @@ use alloc::vec::Vec;
 
 use super::BuildDomain;
 use crate::checkpoint::extent::DIMENSIONS;
-use crate::checkpoint::{
-    Array, Dtype, Field, NumpyDtype, Object, Place, Problem, Span, Storage, Value,
-};
+use crate::checkpoint::{Array, Dtype, Field, NumpyDtype, Object, Place, Problem, Span, Value};
+use crate::load::dense::Dense;
 use crate::rules::AllowedGlobal;
 
 /// A type of Python objects: what an array of them holds are values, not bytes.
@@ -288,14 +287,9 @@ impl BuildDomain<'_> {
         if size != Some(length) {
             return Err(Problem::ArrayBytes);
         }
-        let location = self.builder.text("cpu")?;
-        let storage = self.builder.storage(Storage {
-            bytes: length,
-            dtype: dtype.torch().unwrap_or(Dtype::Uint8),
-            location,
-            place: Place::Owned(bytes),
-            swapped: false,
-        })?;
+        let element = dtype.torch().unwrap_or(Dtype::Uint8);
+        let place = Place::Owned(bytes);
+        let storage = Dense::new(self.builder)?.storage(self.builder, element, length, place)?;
         let shape = self.builder.dims(shape)?;
         Ok(Object::Array(Array { dtype, shape, fortran, storage }))
     }

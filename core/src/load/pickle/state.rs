@@ -2,7 +2,8 @@
 
 use super::BuildDomain;
 use super::kinds::class_of;
-use crate::checkpoint::{Object, ObjectId, Parts, Problem, Span, Value};
+use super::torch::grad_flag;
+use crate::checkpoint::{Object, ObjectId, Problem, Span, Value};
 use crate::pickle::kind::Kind;
 use crate::rules::AllowedGlobal;
 
@@ -93,11 +94,7 @@ impl BuildDomain<'_> {
                         parameter.requires_grad = grad;
                         Object::Parameter(parameter)
                     }
-                    _ => Object::Tensor(tensor.with_flags(if grad {
-                        Parts::REQUIRES_GRAD
-                    } else {
-                        0
-                    })),
+                    _ => Object::Tensor(tensor.with_flags(grad_flag(grad))),
                 })
             }
             (3, [Value::Bool(grad), _, hooks, _, _], old) => {
@@ -107,11 +104,7 @@ impl BuildDomain<'_> {
                         parameter.requires_grad = grad;
                         Object::Parameter(parameter)
                     }
-                    Object::Tensor(tensor) => Object::Tensor(tensor.with_flags(if grad {
-                        Parts::REQUIRES_GRAD
-                    } else {
-                        0
-                    })),
+                    Object::Tensor(tensor) => Object::Tensor(tensor.with_flags(grad_flag(grad))),
                     _ => return Err(Problem::State),
                 })
             }

@@ -7,10 +7,11 @@ use super::{BuildDomain, StorageRequest};
 use crate::checkpoint::extent::DIMENSIONS;
 use crate::checkpoint::{
     Dtype, Layout, LoadError, Object, ObjectId, Parameter, Parts, Place, Problem, Quantizer, Span,
-    Sparse, Storage, StorageId, Tensor, Value,
+    Sparse, StorageId, Tensor, Value,
 };
 use crate::limits::PICKLE_NAME_BYTES;
 use crate::load::Python2Text;
+use crate::load::dense::Dense;
 use crate::pickle::audit::PersistentIds;
 use crate::pickle::decode::Instruction;
 use crate::rules::AllowedGlobal;
@@ -172,7 +173,7 @@ impl BuildDomain<'_> {
             ) => {
                 self.no_hooks(hooks)?;
                 let quantizer = self.quantizer(quantizer)?;
-                let flags = if grad { Parts::REQUIRES_GRAD } else { 0 };
+                let flags = grad_flag(grad);
                 let tensor =
                     self.over(storage, None, offset, size, stride, flags, Some(quantizer))?;
                 self.object(Object::Tensor(tensor))
@@ -193,7 +194,7 @@ impl BuildDomain<'_> {
                 "_rebuild_meta_tensor_no_storage",
                 &[Value::Dtype(dtype), size, stride, Value::Bool(grad)],
             ) => {
-                let flags = if grad { Parts::REQUIRES_GRAD } else { 0 };
+                let flags = grad_flag(grad);
                 self.meta(dtype, Value::Int(0), size, stride, flags, None)
             }
             (
@@ -209,7 +210,7 @@ impl BuildDomain<'_> {
                     Value::Bool(grad),
                 ],
             ) if layout.name == "strided" => {
-                let flags = if grad { Parts::REQUIRES_GRAD } else { 0 };
+                let flags = grad_flag(grad);
                 self.meta(dtype, offset, size, stride, flags, Some(class))
             }
             (
@@ -222,7 +223,7 @@ impl BuildDomain<'_> {
                 if tensor.dtype() != dtype {
                     return Err(Problem::Unsupported);
                 }
-                let flags = if grad { Parts::REQUIRES_GRAD } else { 0 };
+                let flags = grad_flag(grad);
                 self.object(Object::Tensor(tensor.with_flags(flags)))
             }
             (
@@ -254,12 +255,10 @@ impl BuildDomain<'_> {
             | ("torch.jit._pickle", _, [value]) => Ok(*value),
             ("torch" | "torch.cuda", name, []) if name.ends_with("Tensor") => {
                 let dtype = Dtype::from_class(name).unwrap_or(Dtype::Float32);
-                let tensor = self.empty(dtype)?;
-                self.object(Object::Tensor(tensor))
+                self.empty(dtype)
             }
             ("torch.nn.parameter", "Parameter", []) => {
-                let tensor = self.empty(Dtype::Float32)?;
-                let data = self.object(Object::Tensor(tensor))?;
+                let data = self.empty(Dtype::Float32)?;
                 self.parameter("Parameter", Some(data), true, None)
             }
             ("torch.nn.parameter", "Parameter", [data, grad @ ..]) => {
@@ -276,23 +275,11 @@ impl BuildDomain<'_> {
         }
     }
 
-    fn empty(&mut self, dtype: Dtype) -> Result<Tensor, Problem> {
-        let location = self.builder.text("cpu")?;
-        let place = Place::Owned(Span::default());
-        let storage = Storage { bytes: 0, dtype, location, place, swapped: false };
-        let storage = Some(self.builder.storage(storage)?);
-        let (shape, strides) = (&[0], &[1]);
-        let (offset, flags, quantizer, class) = (0, 0, None, None);
-        self.builder.tensor(&Parts {
-            dtype,
-            storage,
-            offset,
-            shape,
-            strides,
-            flags,
-            quantizer,
-            class,
-        })
+    /// A tensor without elements.
+    fn empty(&mut self, dtype: Dtype) -> Result<Value, Problem> {
+        let place = Place::Owned(Span::EMPTY);
+        let storage = Dense::new(self.builder)?.storage(self.builder, dtype, 0, place)?;
+        Dense::tensor(self.builder, dtype, &[0], storage).map(Value::Object)
     }
 
     fn dims(&self, value: Value) -> Result<Dims, Problem> {
@@ -372,7 +359,7 @@ impl BuildDomain<'_> {
     /// The flags of a tensor: `requires_grad`, and the bits of its metadata
     /// (`torch._utils.set_tensor_metadata`, `torch/csrc/jit/serialization/pickler.h`).
     fn flags(&self, grad: bool, metadata: Option<&Value>) -> Result<u8, Problem> {
-        let mut flags = if grad { Parts::REQUIRES_GRAD } else { 0 };
+        let mut flags = grad_flag(grad);
         let Some(&metadata) = metadata.filter(|metadata| **metadata != Value::None) else {
             return Ok(flags);
         };
@@ -469,25 +456,10 @@ impl BuildDomain<'_> {
                 _ => return Err(Problem::Quantizer),
             }
         }
-        let location = self.builder.text("cpu")?;
         let place = Place::Owned(self.builder.bytes(&bytes)?);
-        let bytes = super::as_u64(bytes.len());
-        let storage = Storage { bytes, dtype, location, place, swapped: false };
-        let storage = Some(self.builder.storage(storage)?);
-        let shape = &[super::as_u64(numbers.len())];
-        let (offset, flags, quantizer, class) = (0, 0, None, None);
-        let strides = &[1];
-        let tensor = self.builder.tensor(&Parts {
-            dtype,
-            storage,
-            offset,
-            shape,
-            strides,
-            flags,
-            quantizer,
-            class,
-        })?;
-        self.builder.object(Object::Tensor(tensor))
+        let length = super::as_u64(bytes.len());
+        let storage = Dense::new(self.builder)?.storage(self.builder, dtype, length, place)?;
+        Dense::tensor(self.builder, dtype, &[super::as_u64(numbers.len())], storage)
     }
 
     /// A layout and its parts (`_rebuild_sparse_tensor` in `torch/_utils.py`). Whether the indices
@@ -533,21 +505,17 @@ impl BuildDomain<'_> {
         let mut dims = Dims { numbers: [0; DIMENSIONS], length: array.shape.len() };
         let shape = self.builder.so_far().dims(array.shape);
         dims.numbers.iter_mut().zip(shape).for_each(|(slot, &size)| *slot = size);
-        let mut strides = [0; DIMENSIONS];
-        let strides = strides.get_mut(..dims.length).unwrap_or_default();
-        crate::checkpoint::extent::contiguous(dims.get(), strides).map_err(Problem::Tensor)?;
-        let tensor = self.builder.tensor(&Parts {
-            dtype,
-            storage: Some(array.storage),
-            offset: 0,
-            shape: dims.get(),
-            strides,
-            flags: if grad { Parts::REQUIRES_GRAD } else { 0 },
-            quantizer: None,
-            class: None,
-        })?;
-        self.object(Object::Tensor(tensor))
+        let id = Dense::tensor(self.builder, dtype, dims.get(), array.storage)?;
+        if let Some(Object::Tensor(tensor)) = self.builder.object_mut(id) {
+            *tensor = tensor.with_flags(grad_flag(grad));
+        }
+        Ok(Value::Object(id))
     }
+}
+
+/// The flags of a tensor that has no other.
+pub(super) const fn grad_flag(grad: bool) -> u8 {
+    if grad { Parts::REQUIRES_GRAD } else { 0 }
 }
 
 fn unsigned(value: Value) -> Result<u64, Problem> {
