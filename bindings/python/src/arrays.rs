@@ -11,7 +11,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList};
 use secure_torch::core::checkpoint::{Array, Dtype, NumpyDtype, Span, StorageId, Tensor};
 use secure_torch::{Checkpoint, Memory};
 
-use crate::errors::{raised, unsupported};
+use crate::errors::{not_installed, raised, unsupported};
 use crate::tensors::{memory, tuple};
 
 /// Bytes that numpy makes an array of.
@@ -52,9 +52,10 @@ impl<'a, 'py> Arrays<'a, 'py> {
     pub(crate) fn new(py: Python<'py>, made: &'a Checkpoint, copy: bool) -> PyResult<Self> {
         let numpy = py.import("numpy").map_err(|error| {
             let path = made.files().first().map_or("", |file| file.name());
-            let cause = "it holds arrays of numpy's, which is not installed";
+            let cause = "it holds tensors or arrays, and numpy is not installed: install it, or torch \
+                         for tensors alone";
             if error.is_instance_of::<PyImportError>(py) {
-                unsupported(py, path, cause)
+                not_installed(py, path, cause)
             } else {
                 error
             }

@@ -13,9 +13,18 @@ pub(crate) fn raised(py: Python<'_>, error: &Error, judgement: Option<Judgement>
 
 /// The exception for something in a file that only this binding found it cannot give to Python.
 pub(crate) fn unsupported(py: Python<'_>, path: &str, cause: &str) -> PyErr {
+    not_loaded(py, Code::Unsupported, path, cause)
+}
+
+/// An error for a file that wants a package that is not there.
+pub(crate) fn not_installed(py: Python<'_>, path: &str, cause: &str) -> PyErr {
+    not_loaded(py, Code::Feature, path, cause)
+}
+
+fn not_loaded(py: Python<'_>, code: Code, path: &str, cause: &str) -> PyErr {
     let shown = secure_torch::text::printable(path);
     let message = format!("`{shown}` cannot be loaded: {cause}");
-    made(py, Code::Unsupported, &message, path, None).unwrap_or_else(|failed| failed)
+    made(py, code, &message, path, None).unwrap_or_else(|failed| failed)
 }
 
 fn made(

@@ -147,6 +147,17 @@ def test_without_anything_plain_data_comes(tmp_path: Path) -> None:
     assert printed == "{'a': [1, (2, 3)], 'b': {4}}\nFalse"
 
 
+def test_without_anything_tensors_say_what_to_install(safetensors: Callable[..., Path]) -> None:
+    path = safetensors({"a": ("F32", [1], struct.pack("<f", 2))})
+    code = """
+try:
+    secure_torch.load(sys.argv[1])
+except secure_torch.FeatureError as error:
+    print(error.code, "install it, or torch" in str(error))
+"""
+    assert _without({"torch", "numpy", "ml_dtypes"}, code, path) == "feature-missing True"
+
+
 def test_without_torch_it_is_told(tmp_path: Path) -> None:
     code = """
 try:

@@ -141,6 +141,8 @@ def mapping(module: str, name: str) -> Any:
     """An empty mapping of a class of the allowlist."""
     if name == "AttributeDict":
         return _attribute_dict(module)()
+    if module == "__torch__":
+        raise Unbuilt("a TorchScript object keeps its state in a way that only its own code reads")
     raise Unbuilt(f"`{module}.{name}` holds items, and is not rebuilt here")
 
 
