@@ -22,7 +22,7 @@ from equal import Compared, assert_equal  # noqa: E402
 
 import secure_torch  # noqa: E402
 
-LAYOUTS = ("torch-zip", "torch-legacy")
+LAYOUTS = ("torch-zip", "torch-legacy", "torch-tar")
 
 
 def inputs() -> list[dict[str, Any]]:
@@ -65,17 +65,24 @@ def test_every_checkpoint_is_equal(capsys: pytest.CaptureFixture[str]) -> None:
         except Exception as error:
             rows.append(f"{name:<60} torch.load: {type(error).__name__}")
             continue
-        for mmap in (True, False):
+        for given, mmap in ((path, True), (path, False), (Path(path).read_bytes(), True)):
             try:
-                ours = secure_torch.load(path, map_location="cpu", mmap=mmap)
+                ours = secure_torch.load(given, map_location="cpu", mmap=mmap)
                 counts: Compared = assert_equal(ours, expected, name)
             except (AssertionError, secure_torch.SecurityError) as error:
-                wrong.append(f"{name} (mmap={mmap}): {error}")
+                wrong.append(f"{name} ({type(given).__name__}, mmap={mmap}): {error}")
                 continue
             assert counts.leaves, f"{name} is empty"
-            rows.append(f"{name:<60} {how:<19} mmap={mmap!s:<6} {counts}")
+            rows.append(f"{name:<60} {how:<19} {type(given).__name__:<5} mmap={mmap!s:<6} {counts}")
             compared[how] = compared.get(how, 0) + 1
     with capsys.disabled():
         print("\n" + "\n".join(rows))
     assert not wrong, f"{len(wrong)} differ\n" + "\n".join(wrong)
-    assert compared.get("weights_only=True", 0) >= 30, f"too few files were compared: {compared}"
+    assert compared.get("weights_only=True", 0) >= 90, f"too few files were compared: {compared}"
+
+
+def test_state_dicts_are_let_through() -> None:
+    """Each that the index calls one."""
+    state_dicts = [model for model in inputs() if model["kind"] == "state_dict"]
+    assert len(state_dicts) > 10
+    assert all(secure_torch.scan(model["path"]).load_allowed for model in state_dicts)

@@ -11,7 +11,7 @@ import secure_torch
 
 torch = pytest.importorskip("torch")
 
-from compare import assert_same  # noqa: E402
+from equal import assert_equal  # noqa: E402
 
 
 def saved(value: Any) -> bytes:
@@ -51,7 +51,7 @@ WAYS: list[Any] = [
 def test_each_form_is_that_of_torch(way: Any) -> None:
     content = saved(VALUE)
     theirs = torch.load(io.BytesIO(content), map_location=way, weights_only=False)
-    assert_same(secure_torch.load(content, map_location=way), theirs)
+    assert_equal(secure_torch.load(content, map_location=way), theirs)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, so nothing is missing")
@@ -62,7 +62,7 @@ def test_what_was_on_a_device_that_is_not_here() -> None:
             with pytest.raises(RuntimeError, match="map_location"):
                 load(io.BytesIO(content), map_location=way)
     for way in ("cpu", torch.device("cpu"), {"cuda:0": "cpu"}, lambda storage, location: storage):
-        assert_same(
+        assert_equal(
             secure_torch.load(content, map_location=way),
             torch.load(io.BytesIO(content), map_location=way),
         )

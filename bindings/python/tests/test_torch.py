@@ -19,7 +19,7 @@ import secure_torch
 
 torch = pytest.importorskip("torch")
 
-from compare import assert_same  # noqa: E402
+from equal import assert_equal  # noqa: E402
 
 PROTOCOLS = [2, 3, 4, 5]
 LAYOUTS = {"zip": True, "legacy": False}
@@ -45,8 +45,8 @@ def check(value: Any, tmp_path: Path, layout: str = "zip", protocol: int = 2) ->
     theirs = torch.load(path, weights_only=False)
     for given in (path, content, io.BytesIO(content)):
         ours = secure_torch.load(given)
-        assert_same(ours, theirs)
-    assert_same(secure_torch.load(path, mmap=False), theirs)
+        assert_equal(ours, theirs)
+    assert_equal(secure_torch.load(path, mmap=False), theirs)
     assert path.read_bytes() == content
     return secure_torch.load(path)
 
@@ -266,7 +266,7 @@ def test_rarer_objects(tmp_path: Path, protocol: int) -> None:
         theirs = torch.load(io.BytesIO(content), weights_only=False)[0]
         assert type(ours) is type(theirs)
         if isinstance(theirs, tuple):
-            assert_same(list(ours), list(theirs))
+            assert_equal(list(ours), list(theirs))
         else:
             assert ours == theirs
 
@@ -319,7 +319,7 @@ def test_safetensors(safetensors: Callable[..., Path]) -> None:
     assert model["none"].shape == (0, 3)
     library = pytest.importorskip("safetensors.torch")
     for name, theirs in library.load_file(path).items():
-        assert_same(model[name].clone(), theirs.clone(), name)
+        assert_equal(model[name].clone(), theirs.clone(), name)
 
 
 def test_writes_stay_in_this_process(tmp_path: Path, layout: str) -> None:
@@ -331,7 +331,7 @@ def test_writes_stay_in_this_process(tmp_path: Path, layout: str) -> None:
     first["a"].fill_(7)
     first["b"] += 1
     assert path.read_bytes() == content
-    assert_same(second, torch.load(path))
+    assert_equal(second, torch.load(path))
     assert first["a"].sum() == 700_000
 
 
