@@ -3,15 +3,20 @@
 //! Each chore is a module with a `run` function; this file only names them.
 
 mod bench;
+mod capi;
 mod demo;
+mod doors;
 mod env;
 mod inputs;
+mod libtorch;
+mod node;
 mod place;
 mod shell;
 mod spec;
 mod test;
 mod torch;
 mod vectors;
+mod web;
 mod wheel;
 
 use std::process::ExitCode;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::{env, inputs, place, shell, torch, wheel};
+use crate::{capi, doors, env, inputs, libtorch, node, place, shell, torch, web, wheel};
 
 /// Choices on the command line of `test`.
 #[derive(clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 
 type Action = fn(&Arguments, &mut env::Skips) -> Result<()>;
 
-const STEPS: [(&str, Action); 13] = [
+const STEPS: [(&str, Action); 18] = [
     ("format", |_, _| shell::run(shell::cargo().args(["fmt", "--all", "--check"]))),
     ("clippy", |_, _| {
         let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-Dwarnings"];
@@ -58,6 +58,12 @@ const STEPS: [(&str, Action); 13] = [
     ("wheel", |arguments, skips| wheel::wheel(arguments.system_packages, skips)),
     // After the wheel, whose stubs it looks at.
     ("python types", |arguments, _| wheel::types(arguments.system_packages)),
+    ("c", |arguments, skips| capi::test(arguments.system_packages, skips)),
+    ("libtorch", |arguments, skips| libtorch::test(arguments.system_packages, skips)),
+    ("node", |arguments, skips| node::test(arguments.system_packages, skips)),
+    ("web", |arguments, skips| web::test(arguments.system_packages, skips)),
+    // After all doors were built.
+    ("doors", |arguments, skips| doors::test(arguments.system_packages, skips)),
 ];
 
 /// Runs the chore.
