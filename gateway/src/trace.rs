@@ -5,6 +5,7 @@
 //! that could see another stack than the one that is judged. A row keeps only what a line of a
 //! listing shows; rows are handed on one by one, because a pickle may have millions.
 
+mod pages;
 mod show;
 
 use std::cell::RefCell;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 use crate::policy::Policy;
 use crate::source::Source;
+pub use pages::{Listed, Pages};
 use show::{argument, dotted, top};
 
 /// One instruction, as it was executed.
@@ -115,33 +117,53 @@ pub fn streams(source: &Source, policy: &Policy, mut each: impl FnMut(&Stream<'_
 ///
 /// `emit` returns whether it wants more; the pickle is read to its end either way.
 pub fn trace(stream: &Stream<'_>, mut emit: impl FnMut(&Row) -> bool) -> Ended {
+    let mut wanted = true;
+    walk(stream, |at| {
+        wanted = wanted && emit(&at.row());
+    })
+}
+
+/// Where a walk stands: behind an instruction, or behind bytes between two.
+struct At<'w> {
+    /// Where that is, from the start of the part.
+    offset: u64,
+    make: &'w dyn Fn() -> Row,
+}
+
+impl At<'_> {
+    /// The row of a listing. Making it takes much longer than getting here.
+    fn row(&self) -> Row {
+        (self.make)()
+    }
+}
+
+/// Goes through a pickle from its start to its end.
+fn walk(stream: &Stream<'_>, mut see: impl FnMut(&At<'_>)) -> Ended {
     let Stream { bytes: stream, offset: base, ref options, .. } = *stream;
     let heard = RefCell::new(Heard::default());
     let mut workspace = GrowingWorkspace::new(&options.limits);
-    let mut wanted = true;
     let mut expected = 0_u64;
     let mut listener = Listener { heard: &heard, base };
     let observer = |at: &Instruction<'_>, stack: &[Value], marks: &[usize]| {
-        if !wanted {
-            return;
-        }
-        let mut heard = heard.borrow_mut();
         if at.offset > expected {
-            let length = at.offset.saturating_sub(expected);
-            wanted = emit(&raw(base.saturating_add(expected), length, stack.len(), marks.len()));
+            let (offset, length) = (base.saturating_add(expected), at.offset - expected);
+            see(&At { offset, make: &|| raw(offset, length, stack.len(), marks.len()) });
         }
         expected = at.end();
-        let row = Row {
-            offset: base.saturating_add(at.offset),
+        let offset = base.saturating_add(at.offset);
+        let mut heard = heard.borrow_mut();
+        let make = || Row {
+            offset,
             opcode: at.opcode.name(),
             length: as_u64(at.length),
             argument: argument(at),
             depth: as_u64(stack.len()),
             marks: as_u64(marks.len()),
             top: top(stream, stack, marks, &heard.globals),
-            notes: std::mem::take(&mut heard.notes),
+            notes: heard.notes.clone(),
         };
-        wanted = wanted && emit(&row);
+        see(&At { offset, make: &make });
+        heard.notes.clear();
     };
     let outcome = audit_observed(stream, options, &mut workspace, &mut listener, observer);
     let end = match outcome.end {
