@@ -119,6 +119,10 @@ pub struct File {
     pub directory_entries: u32,
     /// folders nest less than this, and links are not followed, so a deeper one is made on purpose.
     pub directory_depth: u32,
+    /// a file that is read in pieces, as in a browser, is read whole up to 64 MiB: one read is quicker than many, and nothing is left to be told apart.
+    pub whole_bytes: u64,
+    /// of a longer one at most 512 MiB are held at one time: its start, its headers, one member; a format that is judged as a whole is judged up to here.
+    pub held_bytes: u64,
     /// longer bytes are not taken for text: configuration, code and vocabularies stay below 64 MiB, and all of a text has to be looked at.
     pub text_bytes: u64,
 }
@@ -129,6 +133,8 @@ impl File {
         standard_input_bytes: FILE_STANDARD_INPUT_BYTES,
         directory_entries: FILE_DIRECTORY_ENTRIES,
         directory_depth: FILE_DIRECTORY_DEPTH,
+        whole_bytes: FILE_WHOLE_BYTES,
+        held_bytes: FILE_HELD_BYTES,
         text_bytes: FILE_TEXT_BYTES,
     };
 }
@@ -329,6 +335,16 @@ impl Limits {
             "folders nest less than this, and links are not followed, so a deeper one is made on purpose",
         ),
         (
+            "file.whole_bytes",
+            67_108_864,
+            "a file that is read in pieces, as in a browser, is read whole up to 64 MiB: one read is quicker than many, and nothing is left to be told apart",
+        ),
+        (
+            "file.held_bytes",
+            536_870_912,
+            "of a longer one at most 512 MiB are held at one time: its start, its headers, one member; a format that is judged as a whole is judged up to here",
+        ),
+        (
             "file.text_bytes",
             67_108_864,
             "longer bytes are not taken for text: configuration, code and vocabularies stay below 64 MiB, and all of a text has to be looked at",
@@ -458,6 +474,8 @@ impl Limits {
                 Ok(value) => self.file.directory_depth = value,
                 Err(_) => return false,
             },
+            "file.whole_bytes" => self.file.whole_bytes = value,
+            "file.held_bytes" => self.file.held_bytes = value,
             "file.text_bytes" => self.file.text_bytes = value,
             "format.object_depth" => match u32::try_from(value) {
                 Ok(value) => self.format.object_depth = value,
@@ -555,6 +573,12 @@ pub const FILE_DIRECTORY_ENTRIES: u32 = 1_048_576;
 
 /// folders nest less than this, and links are not followed, so a deeper one is made on purpose.
 pub const FILE_DIRECTORY_DEPTH: u32 = 64;
+
+/// a file that is read in pieces, as in a browser, is read whole up to 64 MiB: one read is quicker than many, and nothing is left to be told apart.
+pub const FILE_WHOLE_BYTES: u64 = 67_108_864;
+
+/// of a longer one at most 512 MiB are held at one time: its start, its headers, one member; a format that is judged as a whole is judged up to here.
+pub const FILE_HELD_BYTES: u64 = 536_870_912;
 
 /// longer bytes are not taken for text: configuration, code and vocabularies stay below 64 MiB, and all of a text has to be looked at.
 pub const FILE_TEXT_BYTES: u64 = 67_108_864;

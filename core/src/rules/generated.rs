@@ -7,7 +7,7 @@ use crate::pickle::kind::{Kind, KindSet, Shape};
 pub const VERSION: &str = "0.1.0";
 
 /// SHA-256 of the tables that the rules and the scores come from.
-pub const SHA256: &str = "f131fa691502fde9f808514d1f538e74a42a8c12df462baa98b176a85409da7e";
+pub const SHA256: &str = "884e3cbe2cca31b42c81d7f82c01a404f76f9c6891efdac177c5490bbe8fd6c3";
 
 static PROCESS_EXECUTION: Family = Family {
     id: "process-execution",

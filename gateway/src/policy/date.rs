@@ -1,6 +1,8 @@
 //! Days of the calendar: when an entry of a policy ends.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+/// Days of 86400 seconds, of which each is one of the calendar: Unix time has no leap seconds.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+const DAY: u64 = 86_400;
 
 /// A day: year, month, day. Its order is that of the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,13 +17,27 @@ impl std::fmt::Display for Date {
 
 /// Today, in UTC, by the machine's clock. A clock before 1970 is taken for one far ahead: an
 /// entry whose end nobody can tell has ended.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(super) fn today() -> Date {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(Date(u16::MAX, 12, 31), |since| day(since.as_secs() / 86_400))
+    since.map_or(LAST, |since| day(since.as_secs() / DAY))
 }
 
+/// In WebAssembly without a system there is no clock, and asking for one ends the program
+/// (`library/std/src/sys/time/unsupported.rs`). Who knows the day says so:
+/// [`super::Policy::from_toml_on`].
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub(super) const fn today() -> Date {
+    LAST
+}
+
+/// The last day that there is.
+const LAST: Date = Date(u16::MAX, 12, 31);
+
 /// The day that is so many days after 1970-01-01.
-fn day(mut days: u64) -> Date {
+pub(super) fn day(mut days: u64) -> Date {
     let mut year = 1970_u16;
     loop {
         let length = if is_leap(year) { 366 } else { 365 };
@@ -29,7 +45,7 @@ fn day(mut days: u64) -> Date {
             break;
         }
         days -= length;
-        let Some(next) = year.checked_add(1) else { return Date(u16::MAX, 12, 31) };
+        let Some(next) = year.checked_add(1) else { return LAST };
         year = next;
     }
     let february = if is_leap(year) { 29 } else { 28 };

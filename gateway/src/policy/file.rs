@@ -251,7 +251,7 @@ pub(super) fn parse(
     let reader = Text { path: &name, text };
     let table = reader.table()?;
     reader.only(&table, &["max_threat_score", "limits", "formats", "allow", "ignore"])?;
-    let base = base.canonicalize().map_err(|error| Error::io(base.to_string_lossy(), &error))?;
+    let base = absolute(base)?;
     let mut file = PolicyFile {
         path: path.to_owned(),
         base,
@@ -376,6 +376,18 @@ fn read_formats(reader: Text<'_>, table: &DeTable<'_>, file: &mut PolicyFile) ->
         file.formats_deny.push((id, line));
     }
     Ok(())
+}
+
+/// The folder from which paths count.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+fn absolute(base: &Path) -> Result<PathBuf, Error> {
+    base.canonicalize().map_err(|error| Error::io(base.to_string_lossy(), &error))
+}
+
+/// WebAssembly without a system has no folders, and nothing that is judged there has a path.
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+fn absolute(base: &Path) -> Result<PathBuf, Error> {
+    Ok(base.to_owned())
 }
 
 fn scope(reader: Text<'_>, row: &Value<'_>, today: Date) -> Result<Scope, Error> {

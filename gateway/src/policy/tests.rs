@@ -256,3 +256,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_day_can_be_given() {
+    let text = "[[ignore]]\nrule = \"format.unknown\"\nreason = \"r\"\nexpires = 2026-01-01\n";
+    let folder = tempfile::tempdir().unwrap();
+    let verdict = |days| {
+        let policy = Policy::from_toml_on(text, folder.path(), days).unwrap();
+        scan(&Source::from_bytes("m.xyz", vec![7; 9]), &policy).verdict
+    };
+    // The last day counts whole.
+    assert_eq!(verdict(20_454), Verdict::Allow);
+    assert_eq!(verdict(20_455), Verdict::Block);
+    assert_eq!(verdict(u64::MAX), Verdict::Block);
+}

@@ -5,6 +5,7 @@
 //! limits, and each member is judged like a file. Nothing is executed, imported or unpickled.
 
 mod asked;
+mod large;
 mod legacy;
 mod packed;
 mod probe;
@@ -34,6 +35,7 @@ use crate::repository;
 use crate::source::Source;
 use crate::trace::Stream;
 use asked::Asked;
+pub use large::scan_ranged;
 use probe::Names;
 pub(crate) use read::Reference;
 use tally::{Subject, Tally};

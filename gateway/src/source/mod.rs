@@ -4,6 +4,7 @@
 //! file: a pipe could hang the judge, a device could never end.
 
 mod mapping;
+mod ranged;
 mod recall;
 mod seal;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use mapping::Mapping;
 pub use mapping::PrivateMap;
+pub use ranged::{Ranged, ReadAt};
 use recall::Identity;
 pub use recall::Recall;
 
