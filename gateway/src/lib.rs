@@ -12,6 +12,7 @@
 //! A [`Source`] is opened once; [`scan`] judges its bytes without executing, importing or
 //! unpickling anything and gives a [`Report`]. The engine below is [`core`].
 
+pub mod archive;
 pub mod convert;
 pub mod error;
 pub mod inspect;

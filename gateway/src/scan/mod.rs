@@ -39,6 +39,7 @@ pub use large::scan_ranged;
 use probe::Names;
 pub(crate) use read::Reference;
 use tally::{Subject, Tally};
+use view::View;
 
 /// Judges a source. It cannot fail: what cannot be judged is a finding that blocks.
 #[must_use]
@@ -99,6 +100,11 @@ pub(crate) fn listen<'p>(
     let mut judge = Judge::new(&policy);
     judge.listener = Some(listener);
     judge.part(source.bytes(), &Context::file(source.name()));
+}
+
+/// How an archive that is a file of its own is read by its own loader.
+pub(crate) fn view_of<'a>(archive: &Archive<'a>, policy: &Policy) -> View<'a> {
+    Judge::new(policy).view_of(archive, &Context::file(""))
 }
 
 /// Where a part stands, and what its surroundings say about it.

@@ -11,7 +11,7 @@ use super::{Context, Judge, Script, member_path};
 use crate::text::printable_bytes;
 
 /// What is known of an archive before its members are judged.
-pub(super) struct View<'a> {
+pub(crate) struct View<'a> {
     /// PyTorch's layout, if it is that.
     pub(super) layout: Option<Layout<'a>>,
     /// The format by the members that its loader asks for, if it is not PyTorch's layout.
@@ -29,7 +29,7 @@ impl View<'_> {
         matches!(self.kind, Some(Format::TorchPackage | Format::TorchExport))
     }
 
-    pub(super) fn role(&self, name: &[u8]) -> Role {
+    pub(crate) fn role(&self, name: &[u8]) -> Role {
         let raw =
             self.kind.is_some_and(|kind| zip_kind::is_raw(kind, self.root, name, self.pickled));
         match self.layout {
