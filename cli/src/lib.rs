@@ -21,7 +21,6 @@ mod policy;
 mod progress;
 mod report;
 mod rules;
-mod rules_json;
 mod rules_text;
 mod scan;
 mod summary;
@@ -30,10 +29,8 @@ mod trace;
 use std::ffi::OsString;
 
 use clap::Parser;
-use secure_torch::{Policy, Report};
 
 use args::{Cli, Command};
-use formats::Scan;
 
 /// Runs the command with its arguments, the first of which is its own name, and gives its exit code.
 ///
@@ -56,20 +53,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Man(args) => manual::man(args),
         Command::Globals(args) => frames::run(args),
     }
-}
-
-/// A report as a SARIF 2.1.0 log, as `scan --format sarif` prints it: JSON in ASCII. The policy is
-/// the one under which it was judged.
-#[must_use]
-pub fn sarif(report: &Report, policy: &Policy) -> String {
-    let exit_code = u8::from(!report.load_allowed());
-    formats::sarif::text(&Scan { files: vec![(report, policy)], problems: &[], exit_code })
-}
-
-/// Every rule, level, family, limit and allowed global, as `rules --format json` prints them.
-#[must_use]
-pub fn rules() -> String {
-    rules_json::document().to_string()
 }
 
 /// Says what is wrong with the command line, or prints the help that was asked for.
@@ -95,21 +78,11 @@ fn misused(error: &clap::Error, args: &[OsString]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secure_torch::{Source, scan};
 
     #[test]
-    fn a_program_gets_the_exit_code_and_the_log() {
+    fn a_program_gets_the_exit_code() {
         let arguments = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
         assert_eq!(run(arguments(&["secure-torch", "--no-such-switch"])), 2);
         assert_eq!(run(arguments(&["secure-torch", "scan", "-q", "/no/such/model.pt"])), 2);
-
-        let hostile =
-            Source::from_bytes("a\u{202e}.pkl", b"cposix\nsystem\n(S'echo'\ntR.".to_vec());
-        let policy = Policy::default();
-        let log = sarif(&scan(&hostile, &policy), &policy);
-        assert!(log.is_ascii());
-        let log: serde_json::Value = serde_json::from_str(&log).unwrap();
-        assert_eq!(log["runs"][0]["results"][0]["ruleId"], "pickle.global.dangerous");
-        assert_eq!(log["runs"][0]["invocations"][0]["exitCode"], 1);
     }
 }

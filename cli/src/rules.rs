@@ -11,7 +11,7 @@ use secure_torch::core::score::{Level, Rule};
 use crate::args::{Format, RulesArgs, RulesCommand, When};
 use crate::errors::Problem;
 use crate::output::{BAD, BOLD, GOOD, NAME, Page, WARN, closed_is_fine};
-use crate::{json, rules_json, rules_text};
+use crate::{json, rules_text};
 
 /// Runs the command.
 pub(crate) fn run(args: &RulesArgs, color: When) -> u8 {
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &RulesArgs, color: When) -> u8 {
             }
             Ok(())
         }),
-        (None, Format::Json) => json::print(&rules_json::document(), &mut page),
+        (None, Format::Json) => json::print(&secure_torch::rules::document(), &mut page),
         (None, Format::Text) => rules_text::print(&mut page),
     };
     if let Err(error) = closed_is_fine(printed.and_then(|()| page.flush())) {
@@ -174,9 +174,4 @@ pub(crate) fn kind_names(kinds: KindSet) -> String {
         .map(|(_, n)| *n)
         .collect();
     if names.len() == Kind::NAMES.len() { "any".to_owned() } else { names.join("|") }
-}
-
-/// The name of a kind.
-pub(crate) fn kind_name(kind: Kind) -> &'static str {
-    Kind::NAMES.iter().find(|(known, _)| *known == kind).map_or("unknown", |(_, name)| name)
 }

@@ -157,10 +157,14 @@ impl RulesInfo {
 }
 
 impl Report {
-    /// The report as one JSON object, keys in the order of the schema.
+    /// The report in its canonical form, the same bytes in every language: one JSON object in UTF-8,
+    /// without spaces, its keys in the order of `spec/report.schema.json`.
+    ///
+    /// Only what JSON demands is escaped: names stand there as the file has them.
     #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
+    pub fn json(&self) -> String {
+        // Nothing in a report fails to be written: it is text and numbers under keys of text.
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// Whether the policy lets the file through.

@@ -25,6 +25,29 @@ pub fn printable(text: &str) -> String {
     out
 }
 
+/// [`printable`], never cut: for names that tell files apart.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    text.chars().map(|c| printable(c.encode_utf8(&mut [0; 4]))).collect()
+}
+
+/// JSON with every character escaped that is not printable ASCII, so that no terminal on the way
+/// obeys a byte of it. Such characters stand only inside strings, where `\u` means the same.
+#[must_use]
+pub fn ascii_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for character in json.chars() {
+        if matches!(character, ' '..='~' | '\n') {
+            out.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
 /// [`printable_bytes`], without a copy of what is so already, as nearly all names are.
 pub(crate) fn shown(bytes: &[u8]) -> Cow<'_, str> {
     let plain = bytes.len() <= limits::REPORT_SUBJECT_BYTES as usize
@@ -88,6 +111,24 @@ mod tests {
         assert_eq!(printable_bytes(b"a\xffb\n"), "a\\xffb\\u{a}");
         let long = printable(&"x".repeat(10_000));
         assert!(long.len() < 300 && long.ends_with('…'));
+    }
+
+    #[test]
+    fn names_are_spelled_out_and_never_cut() {
+        assert_eq!(visible("a\u{1b}\u{202e}模.pt"), "a\\u{1b}\\u{202e}模.pt");
+        let long = "x".repeat(5_000);
+        assert_eq!(visible(&long), long);
+    }
+
+    #[test]
+    fn escapes_change_the_spelling_and_not_the_value() {
+        let value = serde_json::json!({"模": "a\u{9b}2J\u{7f}\u{1b}[0m\u{202e}😀\n"});
+        for text in [value.to_string(), format!("{value:#}")] {
+            let escaped = ascii_json(&text);
+            assert!(escaped.chars().all(|c| matches!(c, ' '..='~' | '\n')));
+            let found: serde_json::Value = serde_json::from_str(&escaped).unwrap();
+            assert_eq!(found, value);
+        }
     }
 
     #[test]

@@ -92,6 +92,6 @@ fn damaged_vectors_are_judged_without_panic() {
             assert!(finding.count > 0 && !finding.message.contains(char::is_control));
             assert!(!finding.subject.contains(char::is_control));
         }
-        assert!(report.to_json().is_object());
+        assert!(report.json().starts_with("{\"path\":"));
     }
 }

@@ -13,5 +13,5 @@ pub(crate) fn run(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
 /// Every rule, level, family, limit and allowed global, as JSON.
 #[pyfunction]
 pub(crate) fn rules() -> String {
-    secure_torch_cli::rules()
+    secure_torch::rules_json()
 }

@@ -42,14 +42,14 @@ impl Judgement {
         self.report.load_allowed()
     }
 
-    /// The report as JSON, in the form of `spec/report.schema.json`.
-    fn to_json(&self) -> String {
-        self.report.to_json().to_string()
+    /// The report's canonical JSON, the same bytes in every language.
+    fn json(&self) -> String {
+        self.report.json()
     }
 
     /// The report as a SARIF 2.1.0 log.
     fn to_sarif(&self) -> String {
-        secure_torch_cli::sarif(&self.report, &self.policy)
+        secure_torch::sarif(&[(&self.report, &self.policy)])
     }
 
     /// The SHA-256 of the file's bytes, which are read in full for it.

@@ -109,6 +109,19 @@ def test_a_report_is_json_and_sarif(hostile: bytes) -> None:
     assert report.to_dict()
 
 
+def test_the_canonical_report_is_compact_and_in_the_order_of_the_schema() -> None:
+    given = "häßlich\u202e.pkl"
+    path = Path(__file__).parents[3] / "spec/report.schema.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))["$defs"]["report"]
+    source = io.BytesIO(pickle.dumps({"模": 1}))
+    source.name = given
+    text = secure_torch.scan(source).json()
+    assert list(json.loads(text)) == list(schema["properties"])
+    # Nothing is escaped that JSON lets stand.
+    assert text == json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False)
+    assert given in text
+
+
 def test_a_report_reads_well_and_hides_nothing(tmp_path: Path, hostile: bytes) -> None:
     path = tmp_path / HOSTILE_NAME.replace("/", "_")
     path.write_bytes(hostile)

@@ -9,8 +9,9 @@
 use std::io::{self, Write};
 
 use secure_torch::report::RulesInfo;
+use secure_torch::text::visible;
 
-use super::{Scan, text_report, visible, why};
+use super::{Scan, text_report, why};
 use crate::output::Page;
 
 /// Prints the document.

@@ -5,7 +5,9 @@
 
 use std::io::{self, Write};
 
-use super::{Scan, visible};
+use secure_torch::text::visible;
+
+use super::Scan;
 use crate::output::Page;
 use crate::summary::totals;
 

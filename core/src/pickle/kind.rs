@@ -78,6 +78,12 @@ impl Kind {
         (Self::Unknown, "unknown"),
     ];
 
+    /// The name that `spec/rules/allowed.toml` uses for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(known, _)| *known == self).map_or("unknown", |(_, name)| name)
+    }
+
     /// The set that holds this kind alone.
     #[must_use]
     pub const fn set(self) -> KindSet {

@@ -67,7 +67,7 @@ class Report:
 
     @cached_property
     def _json(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._judgement.to_json())
+        found: dict[str, Any] = json.loads(self._judgement.json())
         return found
 
     @property
@@ -172,9 +172,13 @@ class Report:
         """What the file's bill of materials says. None is read in this release."""
         return
 
+    def json(self) -> str:
+        """The report's canonical JSON: the same bytes as in every other language, once encoded."""
+        return self._judgement.json()
+
     def to_dict(self) -> dict[str, Any]:
         """The report in the form of `spec/report.schema.json`."""
-        found: dict[str, Any] = json.loads(self._judgement.to_json())
+        found: dict[str, Any] = json.loads(self._judgement.json())
         return found
 
     def to_json(self, indent: int | None = None) -> str:

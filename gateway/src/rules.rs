@@ -1,16 +1,24 @@
-//! `rules --format json`: the tables for programs, the parity test of the opcodes among them.
+//! Everything that judges, as a document for programs: rules, levels, families, limits, allowed
+//! globals, and the opcodes, which other programs compare with their own.
 
-use secure_torch::core::limits::Limits;
-use secure_torch::core::pickle::opcode::OPCODES;
-use secure_torch::core::rules::{allowed_globals, families};
-use secure_torch::core::score::{BANDS, DEFAULT_MAX_THREAT_SCORE, Rule};
-use secure_torch::report::RulesInfo;
+use secure_torch_core::limits::Limits;
+use secure_torch_core::pickle::opcode::OPCODES;
+use secure_torch_core::rules::{allowed_globals, families};
+use secure_torch_core::score::{BANDS, DEFAULT_MAX_THREAT_SCORE, Rule};
 use serde_json::{Value, json};
 
-use crate::rules::kind_name;
+use crate::report::RulesInfo;
+use crate::text::ascii_json;
+
+/// Every table, as JSON in ASCII on one line.
+#[must_use]
+pub fn rules_json() -> String {
+    ascii_json(&document().to_string())
+}
 
 /// Every table.
-pub(crate) fn document() -> Value {
+#[must_use]
+pub fn document() -> Value {
     let info = RulesInfo::CURRENT;
     let rules = Rule::ALL.iter().map(|rule| {
         json!({
@@ -34,7 +42,7 @@ pub(crate) fn document() -> Value {
         json!({
             "module": entry.module,
             "name": entry.name,
-            "kind": kind_name(entry.kind),
+            "kind": entry.kind.name(),
             "why": entry.why,
             "source": entry.source,
         })
@@ -61,4 +69,27 @@ pub(crate) fn document() -> Value {
         "allowed": allowed.collect::<Vec<_>>(),
         "opcodes": opcodes.collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_there_in_ascii() {
+        let text = rules_json();
+        assert!(text.is_ascii() && !text.contains('\n'));
+        let found: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(found, document());
+        for (table, count) in [
+            ("rules", Rule::ALL.len()),
+            ("levels", BANDS.len()),
+            ("families", families().len()),
+            ("limits", Limits::TABLE.len()),
+            ("allowed", allowed_globals().len()),
+            ("opcodes", OPCODES.len()),
+        ] {
+            assert_eq!(found[table].as_array().map(Vec::len), Some(count), "{table}");
+        }
+    }
 }
