@@ -7,9 +7,11 @@ use secure_torch_core::format::torch_zip::Role;
 use secure_torch_core::format::zip::{Archive, METHOD_DEFLATED, METHOD_STORED};
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::policy::Policy;
 use crate::scan;
-use crate::source::Source;
+use crate::source::pieces::Pieces;
+use crate::source::{Ranged, Source};
 use crate::text::printable_bytes;
 
 /// The name and version of the JSON form.
@@ -66,14 +68,29 @@ impl Map {
 /// The map of a ZIP archive; nothing where the source is none.
 #[must_use]
 pub fn map(source: &Source, policy: &Policy) -> Option<Map> {
-    Archive::open(source.bytes()).ok().map(|archive| of(&archive, policy))
+    let archive = Archive::open(source.bytes()).ok()?;
+    let view = scan::view_of(&archive, None, policy);
+    Some(of(&archive, &view, source.bytes().len() as u64, policy))
 }
 
-fn of(archive: &Archive<'_>, policy: &Policy) -> Map {
+/// [`map`] of a file that is read in pieces: no member's data is read for it.
+///
+/// # Errors
+/// Where a piece cannot be read, or does not fit in memory.
+pub fn map_ranged(file: &Ranged, policy: &Policy) -> Result<Option<Map>, Error> {
+    let pieces = Pieces::new(file, policy.limits.file.held_bytes);
+    let map = Archive::open_ranges(&pieces).ok().map(|archive| {
+        let view = scan::view_of(&archive, Some(&pieces), policy);
+        of(&archive, &view, file.length(), policy)
+    });
+    pieces.check()?;
+    Ok(map)
+}
+
+fn of(archive: &Archive<'_>, view: &scan::View<'_>, size_bytes: u64, policy: &Policy) -> Map {
     let directory = archive.directory();
     let extent = archive.extent();
     let limit = policy.limits.archive.entries as usize;
-    let view = scan::view_of(archive, policy);
     let entries = archive.entries().map_while(Result::ok).take(limit);
     let members: Vec<Member> = entries
         .map(|entry| Member {
@@ -92,7 +109,7 @@ fn of(archive: &Archive<'_>, policy: &Policy) -> Map {
         .collect();
     Map {
         schema: SCHEMA,
-        size_bytes: archive.bytes().len() as u64,
+        size_bytes,
         prefix_bytes: archive.prefix_length(),
         directory_offset: directory.start,
         directory_bytes: directory.end.saturating_sub(directory.start),
@@ -153,6 +170,10 @@ mod tests {
         }
         assert_eq!(map.directory_offset + map.directory_bytes + map.end_bytes, bytes.len() as u64);
         assert_eq!((map.omitted, map.prefix_bytes, map.size_bytes), (0, 0, bytes.len() as u64));
+        let ranged = Ranged::new("m.pt", bytes.len() as u64, bytes.clone());
+        assert_eq!(map_ranged(&ranged, &Policy::default()).unwrap(), Some(map));
+        let broken = Ranged::new("m.pt", bytes.len() as u64 + 1, bytes);
+        assert!(map_ranged(&broken, &Policy::default()).is_err());
     }
 
     #[test]

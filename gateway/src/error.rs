@@ -13,9 +13,9 @@ pub struct Error {
     cause: String,
 }
 
-/// Makes [`Code`] from one list: variant, name, hint.
+/// Makes [`Code`] from one list: variant, number, name, hint.
 macro_rules! codes {
-    ($($(#[$about:meta])* $variant:ident $name:literal $hint:literal;)+) => {
+    ($($(#[$about:meta])* $variant:ident $number:literal $name:literal $hint:literal;)+) => {
         /// The stable code of an [`Error`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
@@ -33,6 +33,12 @@ macro_rules! codes {
                 match self { $(Self::$variant => $name,)+ }
             }
 
+            /// The code's number in `spec/errors.toml`. It is permanent, and not zero.
+            #[must_use]
+            pub const fn number(self) -> u32 {
+                match self { $(Self::$variant => $number,)+ }
+            }
+
             /// What to do about it.
             #[must_use]
             pub const fn hint(self) -> &'static str {
@@ -44,46 +50,49 @@ macro_rules! codes {
 
 codes! {
     /// The path leads nowhere.
-    NotFound "io-not-found" "check the path; a link may point to nothing";
+    NotFound 1 "io-not-found" "check the path; a link may point to nothing";
     /// The file may not be read.
-    Permission "io-permission" "check the permissions of the file and of the folders above it";
+    Permission 2 "io-permission" "check the permissions of the file and of the folders above it";
     /// The path is a folder, a pipe, a device or a socket.
-    NotAFile "io-not-a-file"
+    NotAFile 3 "io-not-a-file"
         "pipes, devices and sockets are not read; use `-` for standard input";
     /// The path is a link to a folder, inside a folder that is judged.
-    LinkedFolder "io-linked-folder"
+    LinkedFolder 4 "io-linked-folder"
         "links to folders are not followed; name the folder that it leads to as well";
     /// The file changed while it was read.
-    Changed "io-changed" "judge the file again once nothing writes to it";
+    Changed 5 "io-changed" "judge the file again once nothing writes to it";
     /// Reading failed otherwise.
-    Io "io-failed" "the medium or the network below the file reported the error";
+    Io 6 "io-failed" "the medium or the network below the file reported the error";
     /// The input is larger than a limit.
-    TooLarge "input-too-large"
+    TooLarge 7 "input-too-large"
         "give a file instead of a stream, a smaller folder, or raise the limit: `Policy::limits` in the library, `--limit` on the command line";
     /// The policy is not valid.
-    Policy "policy-invalid"
+    Policy 8 "policy-invalid"
         "a global is MODULE.NAME, or MODULE:NAME where the name holds dots; a limit is the name of one and a whole number that fits it; docs/policy.md describes the file, and `secure-torch policy check` reads one";
     /// The policy does not let the file through.
-    Blocked "model-blocked"
+    Blocked 9 "model-blocked"
         "read the findings of the report; where they are known to be harmless, a policy can allow them by name: docs/policy.md";
     /// The file is let through, and is broken or contradicts itself.
-    Malformed "model-malformed"
+    Malformed 10 "model-malformed"
         "fetch the file again; if it is what its publisher offers, save it anew with a current version of the library that wrote it";
     /// The file is let through, and holds something that is not rebuilt without running it.
-    Unsupported "model-unsupported"
+    Unsupported 11 "model-unsupported"
         "save the tensors alone (a `state_dict`), or convert the file where it came from";
     /// It holds something that a safetensors file cannot hold.
-    Inconvertible "model-inconvertible"
+    Inconvertible 12 "model-inconvertible"
         "choose a part with `--key`, leave out what is no tensor with `--drop-rest`, or save the tensors otherwise; `secure-torch inspect` shows what the file holds";
     /// A file that is to be written is there already.
-    Exists "io-exists" "choose another name, or let it be replaced with `--force`";
+    Exists 13 "io-exists" "choose another name, or let it be replaced with `--force`";
     /// Something was asked for that this build does not have. The library does not raise it; its
     /// doors do.
-    Feature "feature-missing" "leave the argument out until a release has it, or install what the message names";
+    Feature 14 "feature-missing" "leave the argument out until a release has it, or install what the message names";
     /// Writing failed.
-    Write "io-write-failed" "check the folder's permissions and the space that is left; nothing is half-written";
+    Write 15 "io-write-failed" "check the folder's permissions and the space that is left; nothing is half-written";
     /// Something was asked for that cannot be done. The library does not raise it; its doors do.
-    Usage "usage" "run with `--help` to see what is expected";
+    Usage 16 "usage" "run with `--help` to see what is expected";
+    /// A door caught a panic. The library does not raise it; its doors do.
+    Internal 17 "internal-panic"
+        "this is a bug in secure-torch: please report it with the message and, if you may, the file";
 }
 
 impl Error {
@@ -138,6 +147,7 @@ impl fmt::Display for Error {
             Code::Inconvertible => write!(f, "`{path}` cannot be converted: {}", self.cause),
             Code::Exists => write!(f, "`{path}` exists already"),
             Code::Write => write!(f, "`{path}` cannot be written: {}", self.cause),
+            Code::Internal => write!(f, "secure-torch failed: {}", self.cause),
             Code::Feature | Code::Usage => f.write_str(&self.cause),
         }
     }
@@ -147,6 +157,8 @@ impl std::error::Error for Error {}
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -164,6 +176,12 @@ mod tests {
         };
         let rows: Vec<[String; 3]> = rows.iter().map(row).collect();
         assert_eq!(rows, Code::ALL.iter().map(ours).collect::<Vec<_>>());
+        let numbers = table["error"].as_array().expect("it is a list").iter();
+        let numbers: Vec<_> = numbers.map(|row| row["number"].as_integer()).collect();
+        let ours = Code::ALL.iter().map(|code| Some(i64::from(code.number())));
+        assert_eq!(numbers, ours.collect::<Vec<_>>());
+        let distinct: HashSet<u32> = Code::ALL.iter().map(|code| code.number()).collect();
+        assert!(distinct.len() == Code::ALL.len() && !distinct.contains(&0));
         let message = |code| Error::new(code, "a\u{1b}b", "").to_string();
         assert!(Code::ALL.iter().all(|&code| !message(code).contains('\u{1b}')));
     }

@@ -14,6 +14,7 @@
 
 pub mod archive;
 pub mod convert;
+pub mod dlpack;
 pub mod error;
 pub mod inspect;
 pub mod load;
@@ -33,12 +34,14 @@ pub mod walk;
 pub use convert::{ConvertOptions, Converted, convert, convert_path, convert_source};
 pub use error::{Code, Error};
 pub use inspect::{Inspection, inspect};
-pub use load::{Checkpoint, LoadError, LoadOptions, Memory, load, load_path, load_shared};
+pub use load::{
+    Checkpoint, LoadError, LoadOptions, Memory, NamedTensor, load, load_path, load_shared,
+};
 pub use policy::{GlobalName, Policy, PolicyFile};
 pub use report::{Applied, Finding, Global, Part, PolicyInfo, Report, SCHEMA};
 pub use rules::rules_json;
 pub use sarif::sarif;
-pub use scan::scan;
+pub use scan::{scan, scan_ranged};
 pub use secure_torch_core as core;
 pub use secure_torch_core::score::{Level, Verdict};
 pub use source::{Ranged, ReadAt, Source};

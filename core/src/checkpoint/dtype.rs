@@ -1,7 +1,7 @@
 //! The element types of tensors: one table, which every reader and every door follows.
 //!
-//! Names and sizes are those of `c10/core/ScalarType.h`; what numpy calls a type is in numpy's
-//! type strings, and what safetensors calls it in `safetensors/src/tensor.rs`.
+//! Names, sizes and the order are those of `torch/headeronly/core/ScalarType.h`; what numpy calls a
+//! type is in numpy's type strings, and what safetensors calls it in `safetensors/src/tensor.rs`.
 
 use core::fmt;
 
@@ -24,8 +24,9 @@ pub enum Family {
     Bits,
 }
 
-/// Makes [`Dtype`] from one table: variant, torch's name, bytes of an element, family, numpy's
-/// type without its byte order, the name in the package `ml_dtypes`, the name in safetensors.
+/// Makes [`Dtype`] from one table, in the order of PyTorch's numbers: variant, torch's name, bytes of
+/// an element, family, numpy's type without its byte order, the name in the package `ml_dtypes`, the
+/// name in safetensors.
 macro_rules! dtypes {
     ($($variant:ident $name:literal $size:literal $family:ident
        $numpy:literal $ml:literal $safetensors:literal;)+) => {
@@ -38,6 +39,12 @@ macro_rules! dtypes {
         impl Dtype {
             /// Every type, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The number in PyTorch, which is permanent: `c10::ScalarType`, the row of the table.
+            #[must_use]
+            pub const fn number(self) -> u8 {
+                self as u8
+            }
 
             /// The name in `torch`: `float32`.
             #[must_use]
@@ -106,8 +113,6 @@ dtypes! {
     Float8E4m3fn "float8_e4m3fn" 1 Float "" "float8_e4m3fn" "F8_E4M3";
     Float8E5m2fnuz "float8_e5m2fnuz" 1 Float "" "float8_e5m2fnuz" "F8_E5M2FNUZ";
     Float8E4m3fnuz "float8_e4m3fnuz" 1 Float "" "float8_e4m3fnuz" "F8_E4M3FNUZ";
-    Float8E8m0fnu "float8_e8m0fnu" 1 Float "" "float8_e8m0fnu" "F8_E8M0";
-    Float4E2m1fnX2 "float4_e2m1fn_x2" 1 Bits "" "" "F4";
     Uint16 "uint16" 2 Unsigned "u2" "" "U16";
     Uint32 "uint32" 4 Unsigned "u4" "" "U32";
     Uint64 "uint64" 8 Unsigned "u8" "" "U64";
@@ -125,6 +130,8 @@ dtypes! {
     Int5 "int5" 1 Bits "" "" "";
     Int6 "int6" 1 Bits "" "" "";
     Int7 "int7" 1 Bits "" "" "";
+    Float8E8m0fnu "float8_e8m0fnu" 1 Float "" "float8_e8m0fnu" "F8_E8M0";
+    Float4E2m1fnX2 "float4_e2m1fn_x2" 1 Bits "" "" "F4";
 }
 
 fn some(name: &'static str) -> Option<&'static str> {
@@ -136,6 +143,12 @@ impl Dtype {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|dtype| dtype.name() == name)
+    }
+
+    /// The type of a number of PyTorch's.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
     /// The type that safetensors calls so.
@@ -216,6 +229,29 @@ mod tests {
         assert_eq!(Dtype::from_class("HalfTensor"), Some(Dtype::Float16));
         assert_eq!(Dtype::from_class("Float"), None);
         assert_eq!(Dtype::from_numpy(""), None);
+    }
+
+    #[test]
+    fn numbers_are_pytorchs() {
+        for (number, &dtype) in (0_u32..).zip(Dtype::ALL) {
+            assert_eq!(u32::from(dtype.number()), number);
+            assert_eq!(Dtype::from_number(number), Some(dtype));
+        }
+        for (dtype, number) in [
+            (Dtype::Uint8, 0),
+            (Dtype::Float32, 6),
+            (Dtype::Bool, 11),
+            (Dtype::Bfloat16, 15),
+            (Dtype::Float8E4m3fn, 24),
+            (Dtype::Uint16, 27),
+            (Dtype::Uint1, 30),
+            (Dtype::Int7, 43),
+            (Dtype::Float8E8m0fnu, 44),
+            (Dtype::Float4E2m1fnX2, 45),
+        ] {
+            assert_eq!(dtype.number(), number, "{dtype}");
+        }
+        assert_eq!(Dtype::from_number(46), None);
     }
 
     #[test]

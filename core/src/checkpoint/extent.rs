@@ -54,6 +54,10 @@ impl Extent {
         }
         let (mut elements, mut last) = (1_u64, 0_u64);
         for (&size, &stride) in shape.iter().zip(strides) {
+            // One that is never taken has to be a stride all the same.
+            if stride > LARGEST {
+                return Err(Misfit::Overflow);
+            }
             let steps = size.checked_sub(1).and_then(|steps| steps.checked_mul(stride));
             elements = elements.checked_mul(size).ok_or(Misfit::Overflow)?;
             last = steps.and_then(|steps| last.checked_add(steps)).ok_or(Misfit::Overflow)?;
@@ -111,6 +115,7 @@ mod tests {
         assert_eq!(Extent::of(&[2], &[]), Err(Misfit::Ranks));
         assert_eq!(Extent::of(&[1 << 40, 1 << 40], &[0, 0]), Err(Misfit::Overflow));
         assert_eq!(Extent::of(&[2], &[u64::MAX]), Err(Misfit::Overflow));
+        assert_eq!(Extent::of(&[1], &[1 << 63]), Err(Misfit::Overflow));
         assert_eq!(Extent::of(&[0, u64::MAX], &[1, 1]), Err(Misfit::Overflow));
         assert_eq!(Extent::of(&[1; 65], &[1; 65]), Err(Misfit::Dimensions));
     }

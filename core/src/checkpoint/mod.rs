@@ -49,6 +49,13 @@ impl Span {
     /// Of nothing.
     pub const EMPTY: Self = Self { start: 0, length: 0 };
 
+    /// A stretch that somebody who keeps `start` and `len` names again. Of nothing, where it leads
+    /// outside of its pool.
+    #[must_use]
+    pub const fn at(start: u32, length: u32) -> Self {
+        Self { start, length }
+    }
+
     /// How many bytes, or items, it spans.
     #[must_use]
     pub const fn len(self) -> usize {
@@ -491,6 +498,12 @@ impl Checkpoint {
     pub fn object(&self, id: ObjectId) -> &Object {
         static NONE: Object = Object::List(Vec::new());
         self.objects.get(id.index()).unwrap_or(&NONE)
+    }
+
+    /// The number of an object by its index.
+    #[must_use]
+    pub fn object_id(&self, index: usize) -> Option<ObjectId> {
+        (index < self.objects.len()).then(|| u32::try_from(index).ok().map(ObjectId)).flatten()
     }
 
     /// Every storage.

@@ -6,6 +6,7 @@
 //! anomaly, and a reader that cannot go on says so and ends.
 
 use super::detect::Format;
+use super::start::{Answer, Start};
 use crate::limits::Limits;
 use crate::score::Rule;
 
@@ -61,6 +62,9 @@ pub struct External<'e> {
 /// Where events go.
 pub type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
 
+/// Walks the start of a file of so many bytes, and says whether that was enough.
+pub type ReadStart = fn(&[u8], u64, &Limits, Sink<'_>) -> bool;
+
 /// A reader of one format.
 #[derive(Clone, Copy)]
 pub struct Reader {
@@ -69,8 +73,21 @@ pub struct Reader {
     /// Whether a loader of the format would try these bytes. It looks at structure, and costs
     /// no more than a few kilobytes of reading on bytes of another format.
     pub accepts: fn(&[u8]) -> bool,
+    /// The same of a file that is longer than its start; nothing where that does not tell.
+    pub starts: fn(&Start<'_>) -> Answer,
     /// Walks the bytes.
     pub read: fn(&[u8], &Limits, Sink<'_>),
+    /// [`Self::read`] of a file of so many bytes of which these are the first, where the reader
+    /// needs no others; whether they were enough. If not, what it told is worth nothing.
+    pub read_start: Option<ReadStart>,
+}
+
+impl Reader {
+    /// What [`Self::accepts`] says of a file, as far as its start tells.
+    #[must_use]
+    pub fn answer(&self, start: &Start<'_>) -> Answer {
+        if start.is_whole() { Some((self.accepts)(start.head)) } else { (self.starts)(start) }
+    }
 }
 
 impl core::fmt::Debug for Reader {

@@ -134,7 +134,7 @@ pub fn accepts(bytes: &[u8]) -> bool {
     is_flatbuffer(bytes, is_identifier)
 }
 
-fn is_identifier(identifier: &[u8; 4]) -> bool {
+pub(super) fn is_identifier(identifier: &[u8; 4]) -> bool {
     matches!(identifier, [b'E', b'T', b'0'..=b'9', b'0'..=b'9'])
 }
 

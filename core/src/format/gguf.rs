@@ -61,13 +61,19 @@ pub fn accepts(bytes: &[u8]) -> bool {
 /// Walks the header, and says what breaks a rule, which template escapes, and which text looks
 /// like a program.
 pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
-    let mut walk = Walk { bytes: Bytes::new(bytes), limits, alignment: ALIGNMENT, sink };
+    read_start(bytes, u64::try_from(bytes.len()).unwrap_or(u64::MAX), limits, sink);
+}
+
+/// The same for a file of `length` bytes that starts with these; whether the header is among them.
+pub(super) fn read_start(bytes: &[u8], length: u64, limits: &Limits, sink: Sink<'_>) -> bool {
+    let mut walk = Walk { bytes: Bytes::new(bytes, length), limits, alignment: ALIGNMENT, sink };
     if let Err(broken) = walk.file() {
         walk.emit(broken);
     }
     let end = walk.bytes.offset();
     (walk.sink)(Event::Read(end));
     (walk.sink)(Event::Unjudged("the numbers in a GGUF file's tensors were not examined"));
+    !walk.bytes.cut()
 }
 
 /// The walk under way.

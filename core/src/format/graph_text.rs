@@ -68,6 +68,18 @@ fn starts_as_message(bytes: &[u8]) -> bool {
     }
 }
 
+/// Whether a message may start here, as far as the bytes go.
+pub(super) fn may_start(bytes: &[u8]) -> bool {
+    let mut text = Text { bytes, at: 0 };
+    text.skip();
+    let named = !text.word().is_empty();
+    if text.peek().is_none() {
+        return true;
+    }
+    text.skip();
+    named && text.peek().is_none_or(|byte| matches!(byte, b':' | b'{' | b'<'))
+}
+
 /// Hands out every field with a message, and every operator; whether every string ends.
 fn walk(bytes: &[u8], look: &mut dyn FnMut(Seen<'_>)) -> bool {
     let mut text = Text { bytes, at: 0 };

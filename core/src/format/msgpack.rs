@@ -43,19 +43,25 @@ anomaly_kinds! {
 /// Whether the bytes are a map of names that ends with them, or holds one of Flax's arrays.
 #[must_use]
 pub fn accepts(bytes: &[u8]) -> bool {
-    let mut walk = Walk { bytes, at: 0, arrays: 0 };
-    let first = match walk.head() {
-        Some(Head::Map(count)) if count > 0 => walk.head(),
-        _ => return false,
-    };
-    let Some(Head::Text(length)) = first else { return false };
-    let key = walk.take(length).and_then(|key| core::str::from_utf8(key).ok());
-    if key.is_none_or(|key| key.chars().any(char::is_control)) {
+    if opens(bytes) != Some(true) {
         return false;
     }
-    walk.at = 0;
+    let mut walk = Walk { bytes, at: 0, arrays: 0 };
     let whole = walk.value(LOOK_DEPTH, &mut |_| {}).is_ok() && walk.at == bytes.len();
     whole || walk.arrays > 0
+}
+
+/// Whether a map starts here of which the first key is a name; nothing where the bytes end before
+/// that shows.
+pub(super) fn opens(bytes: &[u8]) -> Option<bool> {
+    let mut walk = Walk { bytes, at: 0, arrays: 0 };
+    match walk.head()? {
+        Head::Map(count) if count > 0 => {}
+        _ => return Some(false),
+    }
+    let Head::Text(length) = walk.head()? else { return Some(false) };
+    let key = core::str::from_utf8(walk.take(length)?);
+    Some(key.is_ok_and(|key| !key.chars().any(char::is_control)))
 }
 
 /// Walks the bytes.

@@ -43,13 +43,18 @@ impl Wide<'_> {
 }
 
 impl<'a> Encoding<'a> {
-    /// What Python's `json.detect_encoding` makes of the bytes.
+    /// What Python's `json.detect_encoding` makes of the bytes, where they open an object or a list.
     pub(super) fn of(bytes: &'a [u8]) -> Self {
+        let found = Self::guess(bytes);
+        if matches!(found.first(), Some(b'{' | b'[')) { found } else { Self::None }
+    }
+
+    fn guess(bytes: &'a [u8]) -> Self {
         let wide = |skip: usize, size, big| {
             let bytes = bytes.get(skip..).unwrap_or_default();
             Self::Wide(Wide { bytes, size, big })
         };
-        let found = match bytes {
+        match bytes {
             [0, 0, 0xfe, 0xff, ..] => wide(4, 4, true),
             [0xff, 0xfe, 0, 0, ..] => wide(4, 4, false),
             [0xfe, 0xff, ..] => wide(2, 2, true),
@@ -59,15 +64,24 @@ impl<'a> Encoding<'a> {
             [_, 0, 0, 0, ..] => wide(0, 4, false),
             [_, 0, _, _, ..] => wide(0, 2, false),
             _ => Self::Utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)),
-        };
+        }
+    }
+
+    /// The first character that is no white space.
+    fn first(self) -> Option<u8> {
         let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-        let first = match found {
+        match self {
             Self::Utf8(text) => text.iter().copied().find(is_text),
             Self::Wide(text) => text.units().find(is_text),
             Self::None => None,
-        };
-        if matches!(first, Some(b'{' | b'[')) { found } else { Self::None }
+        }
     }
+}
+
+/// Whether a text starts here that opens an object or a list; nothing where the bytes end before
+/// that shows.
+pub(super) fn opens(bytes: &[u8]) -> Option<bool> {
+    Some(matches!(Encoding::guess(bytes.get(..4).map(|_| bytes)?).first()?, b'{' | b'['))
 }
 
 /// Whether a text that is no sound JSON has each of the strings, as Python's reader would see

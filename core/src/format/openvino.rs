@@ -40,7 +40,7 @@ anomaly_kinds! {
 }
 
 /// How much may stand before the root element: a declaration, comments, a licence.
-const PROLOGUE: usize = 64 << 10;
+pub(super) const PROLOGUE: usize = 64 << 10;
 
 /// How many attributes an element has at most: operations have some dozens.
 const ATTRIBUTES: usize = 256;

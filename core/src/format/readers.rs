@@ -7,29 +7,39 @@ use super::{
     paddle_json, safetensors, savedmodel, skops, tflite, torch_mobile,
 };
 
-/// The readers, in the order of their formats. Each is tried on every part.
-pub static READERS: &[Reader] = &[
-    Reader { format: Format::Npy, accepts: npy::accepts, read: npy::read },
-    Reader { format: Format::Safetensors, accepts: safetensors::accepts, read: safetensors::read },
-    Reader { format: Format::Gguf, accepts: gguf::accepts, read: gguf::read },
-    Reader { format: Format::Onnx, accepts: onnx::accepts, read: onnx::read },
-    Reader { format: Format::SavedModel, accepts: savedmodel::accepts, read: savedmodel::read },
-    Reader { format: Format::SavedModel, accepts: graph_text::accepts, read: graph_text::read },
-    Reader { format: Format::CoreMl, accepts: coreml::accepts, read: coreml::read },
-    Reader { format: Format::Paddle, accepts: paddle::accepts, read: paddle::read },
-    Reader { format: Format::Paddle, accepts: paddle_json::accepts, read: paddle_json::read },
-    Reader { format: Format::TfLite, accepts: tflite::accepts, read: tflite::read },
-    Reader { format: Format::ExecuTorch, accepts: executorch::accepts, read: executorch::read },
-    Reader {
-        format: Format::TorchMobile,
-        accepts: torch_mobile::accepts,
-        read: torch_mobile::read,
-    },
-    Reader { format: Format::OpenVino, accepts: openvino::accepts, read: openvino::read },
-    Reader { format: Format::Hdf5, accepts: hdf5::accepts, read: hdf5::read },
-    Reader { format: Format::KerasConfig, accepts: keras::accepts, read: keras::read },
-    Reader { format: Format::Skops, accepts: skops::accepts, read: skops::read },
-    Reader { format: Format::Msgpack, accepts: msgpack::accepts, read: msgpack::read },
-    Reader { format: Format::HubConfig, accepts: hub::accepts_config, read: hub::read },
-    Reader { format: Format::ShardIndex, accepts: hub::accepts_index, read: hub::read },
-];
+/// Makes the table: format, module, `accepts`, `read`, and what the start of a file tells.
+macro_rules! readers {
+    ($($format:ident, $module:ident, $accepts:ident, $starts:expr, $read_start:expr;)+) => {
+        /// The readers, in the order of their formats. Each is tried on every part.
+        pub static READERS: &[Reader] = &[$(Reader {
+            format: Format::$format,
+            accepts: $module::$accepts,
+            starts: $starts,
+            read: $module::read,
+            read_start: $read_start,
+        },)+];
+    };
+}
+
+readers! {
+    Npy, npy, accepts, |start| start.fixed(6, npy::accepts), None;
+    Safetensors, safetensors, accepts,
+        |start| start.fixed(safetensors::LOOK, safetensors::accepts), Some(safetensors::read_start);
+    Gguf, gguf, accepts, |start| start.fixed(8, gguf::accepts), Some(gguf::read_start);
+    Onnx, onnx, accepts, |start| start.message(onnx::accepts), None;
+    SavedModel, savedmodel, accepts, |start| start.message(savedmodel::accepts), None;
+    SavedModel, graph_text, accepts, |start| start.graph(), None;
+    CoreMl, coreml, accepts, |start| start.message(coreml::accepts), None;
+    Paddle, paddle, accepts, |start| start.parameters(paddle::accepts), None;
+    Paddle, paddle_json, accepts, |start| start.json(), None;
+    TfLite, tflite, accepts, |start| start.flatbuffer(|found| found == b"TFL3"), None;
+    ExecuTorch, executorch, accepts, |start| start.flatbuffer(executorch::is_identifier), None;
+    TorchMobile, torch_mobile, accepts, |start| start.flatbuffer(|found| found == b"PTMF"), None;
+    OpenVino, openvino, accepts, |start| start.xml(openvino::accepts), None;
+    Hdf5, hdf5, accepts, |start| start.hdf5(), None;
+    KerasConfig, keras, accepts, |start| start.json(), None;
+    Skops, skops, accepts, |start| start.json(), None;
+    Msgpack, msgpack, accepts, |start| start.msgpack(), None;
+    HubConfig, hub, accepts_config, |start| start.configuration(), None;
+    ShardIndex, hub, accepts_index, |start| start.configuration(), None;
+}

@@ -51,6 +51,9 @@ anomaly_kinds! {
 /// Bytes of the header's length.
 const LENGTH: usize = size_of::<u64>();
 
+/// How many bytes [`accepts`] looks at.
+pub(super) const LOOK: usize = LENGTH.saturating_add(256);
+
 /// The key of the metadata.
 const METADATA: &str = "__metadata__";
 
@@ -93,7 +96,7 @@ pub fn accepts(bytes: &[u8]) -> bool {
         return false;
     }
     // Text has letters where the length's high bytes are zero, so a short look is enough.
-    let header = header.get(..256).unwrap_or(header);
+    let header = header.get(..LOOK.saturating_sub(LENGTH)).unwrap_or(header);
     header
         .trim_ascii_start()
         .strip_prefix(b"{")
@@ -128,6 +131,11 @@ pub fn read(bytes: &[u8], limits: &Limits, sink: Sink<'_>) {
     walk(bytes, limits, sink, &mut |_| {});
 }
 
+/// The same for a file of `length` bytes that starts with these; whether the header is among them.
+pub(super) fn read_start(bytes: &[u8], length: u64, limits: &Limits, sink: Sink<'_>) -> bool {
+    walk_start(bytes, length, limits, sink, &mut |_| {})
+}
+
 /// The same, and hands out what the header describes, in its order. It proves nothing about the
 /// file before the walk has ended without an anomaly.
 pub(crate) fn walk<'a>(
@@ -136,23 +144,34 @@ pub(crate) fn walk<'a>(
     sink: Sink<'_>,
     each: &mut dyn FnMut(Entry<'a, '_>),
 ) {
+    let whole = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    walk_start(bytes, whole, limits, sink, each);
+}
+
+fn walk_start<'a>(
+    bytes: &'a [u8],
+    whole: u64,
+    limits: &Limits,
+    sink: Sink<'_>,
+    each: &mut dyn FnMut(Entry<'a, '_>),
+) -> bool {
     let length = bytes.first_chunk::<LENGTH>().map(|length| u64::from_le_bytes(*length));
     let Some(length) = length else {
         sink(Kind::Short.at(0, b""));
-        return;
+        return true;
     };
     if length > limits::FORMAT_SAFETENSORS_HEADER_BYTES {
         sink(Kind::HeaderLength.at(0, b""));
-        return;
+        return true;
     }
     let end = usize::try_from(length).ok().and_then(|length| length.checked_add(LENGTH));
     let Some(header) = end.and_then(|end| bytes.get(LENGTH..end)) else {
         sink(Kind::Short.at(0, b""));
-        return;
+        return shifted(length) > whole;
     };
     sink(Event::Read(shifted(length)));
     sink(Event::Unjudged("the numbers in a safetensors file's tensors were not examined"));
-    let data = bytes.len().saturating_sub(LENGTH).saturating_sub(header.len());
+    let data = whole.saturating_sub(shifted(length));
     if header.first() != Some(&b'{') {
         sink(Kind::Start.at(shifted(0), b""));
     }
@@ -160,9 +179,10 @@ pub(crate) fn walk<'a>(
     let base = shifted(length);
     let mut walk =
         Walk { reader, limits, sink, each, base, partial: false, shape: [0; RANK], rank: 0 };
-    if let Err(error) = walk.header(u64::try_from(data).unwrap_or(u64::MAX)) {
+    if let Err(error) = walk.header(data) {
         walk.broken(error);
     }
+    true
 }
 
 /// A place in the header as a place in the file.

@@ -19,19 +19,11 @@ use super::{elements, layout};
 use crate::error::Error;
 use crate::load::Checkpoint;
 use crate::text::printable;
-use crate::tree::{Key, child, length};
+use crate::tree::{Step, length, walk};
 use crate::view::View;
 
 /// How many leaves are named where there are too many.
 const FIRST: usize = 5;
-
-/// A container on the way down.
-struct Frame {
-    value: Value,
-    next: usize,
-    /// How long the name is that leads to it.
-    path: usize,
-}
 
 pub(super) struct Walk<'c> {
     checkpoint: &'c Checkpoint,
@@ -57,64 +49,30 @@ impl<'c> Walk<'c> {
         }
     }
 
-    /// Visits everything below a value, without recursion.
+    /// Visits everything below a value.
     pub(super) fn run(&mut self, root: Value, alone: &str) -> Result<(), Error> {
         if length(self.checkpoint, root).is_none() {
             alone.clone_into(&mut self.path);
             return self.leaf(root);
         }
-        self.attributes(root)?;
-        let mut frames = vec![Frame { value: root, next: 0, path: 0 }];
-        while let Some(frame) = frames.last_mut() {
-            let Some((key, value)) = child(self.checkpoint, frame.value, frame.next) else {
-                frames.pop();
-                continue;
-            };
-            frame.next = frame.next.saturating_add(1);
-            self.path.truncate(frame.path);
-            if !self.push(&key)? {
-                self.unnamed(value)?;
-                continue;
-            }
-            match length(self.checkpoint, value) {
-                Some(1..) => {
-                    self.attributes(value)?;
-                    frames.push(Frame { value, next: 0, path: self.path.len() });
-                }
-                // An empty container is something that the format cannot hold.
-                _ => self.leaf(value)?,
-            }
-        }
-        Ok(())
+        walk(self.checkpoint, root, &mut |step| self.step(step))
     }
 
-    /// Adds a key to the name; `false` where a key cannot be part of one.
-    fn push(&mut self, key: &Key) -> Result<bool, Error> {
-        let before = self.path.len();
-        if before > 0 {
-            self.path.push('.');
-        }
-        let good = match key {
-            Key::Place(place) => {
-                self.path.push_str(&place.to_string());
-                true
-            }
-            Key::Of(Value::Text(span)) => {
-                self.path.push_str(self.checkpoint.text(*span));
-                true
-            }
-            Key::Of(Value::Int(number)) => {
-                self.path.push_str(&number.to_string());
-                true
-            }
-            Key::Of(_) => {
-                self.path.push_str("(a key that is neither text nor an integer)");
-                false
-            }
-        };
-        self.names = self.names.saturating_add(self.path.len().saturating_sub(before) as u64);
+    /// Takes a value; whether to go on to what it holds.
+    fn step(&mut self, step: &Step<'_>) -> Result<bool, Error> {
+        step.path.clone_into(&mut self.path);
+        self.names = self.names.saturating_add(step.last().len() as u64);
         self.within_names()?;
-        Ok(good)
+        let value = step.value;
+        if !step.is_named() {
+            return self.unnamed(value).map(|()| false);
+        }
+        match length(self.checkpoint, value) {
+            // An empty container is something that the format cannot hold, but for one that is all.
+            Some(1..) => self.attributes(value).map(|()| true),
+            Some(0) if step.key.is_none() => self.attributes(value).map(|()| false),
+            _ => self.leaf(value).map(|()| false),
+        }
     }
 
     fn within_names(&self) -> Result<(), Error> {

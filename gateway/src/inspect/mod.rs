@@ -19,10 +19,11 @@ use serde::Serialize;
 
 use crate::load::Checkpoint;
 use crate::report::RulesInfo;
-use crate::tree::{Key, child, length};
+use crate::tree::{Step, length, walk};
 use crate::view::{Identity, View};
 use crate::{Report, text::printable};
-use show::{kind, plain, plain_sequence, quantized};
+pub(crate) use show::plain;
+use show::{kind, plain_sequence, quantized};
 
 /// The name and version of the JSON form, as `spec/inspect.schema.json` describes it.
 pub const SCHEMA: &str = "secure-torch/inspect/1";
@@ -197,14 +198,6 @@ pub fn inspect(checkpoint: &Checkpoint, report: &Report, depth: Option<u32>) -> 
     }
 }
 
-/// A container on the way down.
-struct Frame {
-    value: Value,
-    next: usize,
-    path: usize,
-    depth: u32,
-}
-
 struct Lister<'c> {
     checkpoint: &'c Checkpoint,
     most: u32,
@@ -221,48 +214,21 @@ struct Lister<'c> {
 
 impl Lister<'_> {
     fn run(&mut self) {
-        let mut path = String::new();
-        let mut frames = Vec::new();
-        if self.value(self.checkpoint.root(), &path, String::new(), 0) {
-            frames.push(Frame { value: self.checkpoint.root(), next: 0, path: 0, depth: 1 });
-        }
-        while let Some(frame) = frames.last_mut() {
-            let Some((key, value)) = child(self.checkpoint, frame.value, frame.next) else {
-                frames.pop();
-                continue;
-            };
-            frame.next = frame.next.saturating_add(1);
-            let depth = frame.depth;
-            path.truncate(frame.path);
-            let key = self.key(key);
-            if depth > 1 {
-                path.push('.');
-            }
-            path.push_str(&key);
-            self.room = self.room.saturating_sub((path.len().saturating_add(key.len())) as u64);
-            if self.room == 0 {
-                return;
-            }
-            if self.value(value, &path, key, depth) {
-                let depth = depth.saturating_add(1);
-                frames.push(Frame { value, next: 0, path: path.len(), depth });
-            }
-        }
-    }
-
-    fn key(&self, key: Key) -> String {
-        match key {
-            Key::Place(place) => place.to_string(),
-            Key::Of(Value::Text(span)) => self.checkpoint.text(span).to_owned(),
-            Key::Of(value) => plain(self.checkpoint, value),
-        }
+        let checkpoint = self.checkpoint;
+        // Where there is no room left, the listing ends.
+        let _ = walk(checkpoint, checkpoint.root(), &mut |step| {
+            let bytes = step.path.len().saturating_add(step.last().len());
+            self.room = self.room.saturating_sub(bytes as u64);
+            if self.room > 0 { Ok(self.value(step)) } else { Err(()) }
+        });
     }
 
     /// Lists a value; whether what it holds is to be listed too.
-    fn value(&mut self, value: Value, path: &str, key: String, depth: u32) -> bool {
+    fn value(&mut self, step: &Step<'_>) -> bool {
+        let &Step { value, path, depth, .. } = step;
         let mut entry = Entry {
             path: path.to_owned(),
-            key,
+            key: step.last().to_owned(),
             depth,
             kind: kind(self.checkpoint, value),
             ..Entry::default()
@@ -483,12 +449,18 @@ impl Lister<'_> {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")
+)]
 const fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")
+)]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }

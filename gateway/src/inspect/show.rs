@@ -94,7 +94,7 @@ pub(super) fn plain_sequence(made: &Checkpoint, value: Value, items: usize) -> O
 }
 
 /// A plain value, safe to print and not too long.
-pub(super) fn plain(made: &Checkpoint, value: Value) -> String {
+pub(crate) fn plain(made: &Checkpoint, value: Value) -> String {
     let bytes = |count: usize| format!("{count} bytes");
     match value {
         Value::None => "None".to_owned(),

@@ -88,6 +88,16 @@ impl Memory {
     pub const fn is_mapped(&self) -> bool {
         self.mapped
     }
+
+    /// A part of it, which keeps the whole alive; nothing where that has no such part.
+    #[must_use]
+    pub fn part(self, offset: u64, length: usize) -> Option<Self> {
+        let start = usize::try_from(offset).ok()?;
+        start.checked_add(length).filter(|&end| end <= self.length)?;
+        // SAFETY: the part lies inside the memory, as was just counted.
+        let start = unsafe { self.start.add(start) };
+        Some(Self { start, length, ..self })
+    }
 }
 
 impl Deref for Checkpoint {
@@ -247,7 +257,7 @@ impl Checkpoint {
         let kept = self.kept(id).is_some();
         match storage.place {
             Place::View { of, offset } if of < id => {
-                let memory = part(self.memory(of)?, offset, length).ok_or_else(lost)?;
+                let memory = self.memory(of)?.part(offset, length).ok_or_else(lost)?;
                 // An array behind a header of odd length, in what a member unpacks to.
                 if is_aligned(memory.start, self.align(id)) {
                     return Ok(memory);
@@ -280,7 +290,7 @@ impl Checkpoint {
             && of < id
         {
             let length = usize::try_from(bytes).map_err(|_| lost())?;
-            let memory = part(self.copy(of)?, offset, length).ok_or_else(lost)?;
+            let memory = self.copy(of)?.part(offset, length).ok_or_else(lost)?;
             if is_aligned(memory.start, self.align(id)) {
                 return Ok(memory);
             }
@@ -428,15 +438,6 @@ fn widest(data: &core::Checkpoint) -> Vec<u8> {
 
 fn is_aligned(start: NonNull<u8>, align: u64) -> bool {
     usize::try_from(align).is_ok_and(|align| start.addr().get().is_multiple_of(align))
-}
-
-/// A part of a memory, which lives as long as the whole.
-fn part(whole: Memory, offset: u64, length: usize) -> Option<Memory> {
-    let start = usize::try_from(offset).ok()?;
-    start.checked_add(length).filter(|&end| end <= whole.length)?;
-    // SAFETY: the part lies inside the memory, as was just counted.
-    let start = unsafe { whole.start.add(start) };
-    Some(Memory { start, length, ..whole })
 }
 
 fn slice(bytes: &[u8], offset: u64, length: usize) -> Option<&[u8]> {

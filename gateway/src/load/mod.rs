@@ -11,6 +11,7 @@
 mod beside;
 mod block;
 mod checkpoint;
+mod named;
 mod shards;
 mod tensors;
 mod torch;
@@ -30,6 +31,7 @@ use crate::scan;
 use crate::source::Source;
 
 pub use checkpoint::{Checkpoint, Memory};
+pub use named::NamedTensor;
 pub use shards::load_path;
 
 /// How a file is loaded.

@@ -6,12 +6,26 @@ use secure_torch_core::format::torch_tar::Records;
 use secure_torch_core::pickle::audit::{End, PersistentIds};
 use secure_torch_core::score::Rule;
 
+use super::large::{CUT, Undecided};
 use super::sink::{Seen, Storages};
 use super::{Context, Judge};
 
 impl Judge<'_> {
     /// Five pickles, then storages.
     pub(super) fn legacy(&mut self, bytes: &[u8], context: &Context<'_>) {
+        // All of them decide.
+        let _ = self.legacy_start(bytes, bytes.len() as u64, context);
+    }
+
+    /// [`Self::legacy`] of a file of `length` bytes that starts with these. Where they do not
+    /// decide, what was found of them is worth nothing.
+    pub(super) fn legacy_start(
+        &mut self,
+        bytes: &[u8],
+        length: u64,
+        context: &Context<'_>,
+    ) -> Result<(), Undecided> {
+        let behind = length.saturating_sub(bytes.len() as u64);
         let mut at = 0;
         let mut storages = Storages::default();
         for name in STREAMS {
@@ -21,25 +35,34 @@ impl Judge<'_> {
             let ids = if object { PersistentIds::LegacyStorages } else { PersistentIds::None };
             let seen = self.stream(rest, at as u64, &Context { ids, joblib: false, ..*context });
             at = at.saturating_add(seen.length());
+            if seen.outcome.cut.is_some_and(|more| more <= behind) {
+                return Err(Undecided::More(CUT));
+            }
             if seen.outcome.end != End::Stop {
-                return;
+                return Ok(());
             }
             if object {
                 storages = seen.heard.storages;
             }
         }
-        self.legacy_storages(bytes, at, &storages, context);
+        let there = length.saturating_sub(at as u64);
+        let more = storages.legacy_bytes().is_some_and(|expected| there > expected);
+        self.legacy_storages(bytes, there, at, &storages, context);
+        if behind > 0 && more {
+            return Err(Undecided::Whole("bytes follow that its layout does not account for"));
+        }
+        Ok(())
     }
 
     /// The storages behind a legacy file's pickles: each takes eight bytes and its elements.
     fn legacy_storages(
         &mut self,
         bytes: &[u8],
+        there: u64,
         at: usize,
         storages: &Storages,
         context: &Context<'_>,
     ) {
-        let there = (bytes.len() as u64).saturating_sub(at as u64);
         let Some(expected) = storages.legacy_bytes() else {
             self.tally.note(format!(
                 "{there} bytes behind the pickles are taken for tensor storages and were not examined"

@@ -33,13 +33,15 @@ use crate::policy::Policy;
 use crate::report::Report;
 use crate::repository;
 use crate::source::Source;
+use crate::source::pieces::Pieces;
 use crate::trace::Stream;
 use asked::Asked;
+pub(crate) use large::listen_ranged;
 pub use large::scan_ranged;
 use probe::Names;
 pub(crate) use read::Reference;
 use tally::{Subject, Tally};
-use view::View;
+pub(crate) use view::View;
 
 /// Judges a source. It cannot fail: what cannot be judged is a finding that blocks.
 #[must_use]
@@ -102,9 +104,16 @@ pub(crate) fn listen<'p>(
     judge.part(source.bytes(), &Context::file(source.name()));
 }
 
-/// How an archive that is a file of its own is read by its own loader.
-pub(crate) fn view_of<'a>(archive: &Archive<'a>, policy: &Policy) -> View<'a> {
-    Judge::new(policy).view_of(archive, &Context::file(""))
+/// How an archive that is a file of its own is read by its own loader. `pieces` are those that it
+/// was opened over, where it is not held in memory.
+pub(crate) fn view_of<'a>(
+    archive: &Archive<'a>,
+    pieces: Option<&'a Pieces<'a>>,
+    policy: &Policy,
+) -> View<'a> {
+    let mut judge = Judge::new(policy);
+    judge.pieces = pieces;
+    judge.view_of(archive, &Context::file(""))
 }
 
 /// Where a part stands, and what its surroundings say about it.
@@ -188,6 +197,10 @@ struct Judge<'p> {
     references: Vec<Reference>,
     /// How many bytes the last probe read.
     last_probe: usize,
+    /// How many bytes more could have changed the last probe's answer; nothing where none could.
+    probe_cut: Option<u64>,
+    /// The file's pieces, where it is judged by them.
+    pieces: Option<&'p Pieces<'p>>,
     /// Who wants to hear of each pickle.
     listener: Option<&'p mut dyn FnMut(&Stream<'_>)>,
 }
@@ -203,6 +216,8 @@ impl<'p> Judge<'p> {
             members: 0,
             references: Vec::new(),
             last_probe: 0,
+            probe_cut: None,
+            pieces: None,
             listener: None,
         }
     }
@@ -234,25 +249,35 @@ impl<'p> Judge<'p> {
         if self.opens_a_pickle(bytes, context, &formats) {
             formats.push(self.pickles(bytes, context));
         }
+        self.polyglot(&formats, context);
+        // Who imports a member does not ask whether it is something else as well.
+        let program = self.program(bytes, context);
+        if formats.is_empty() {
+            formats.push(program.unwrap_or_else(|| self.unread(bytes, context)));
+        }
+        self.settle(&formats, bytes.len() as u64, context);
+        formats
+    }
+
+    /// Several loaders would accept a part.
+    fn polyglot(&mut self, formats: &[Format], context: &Context<'_>) {
         if formats.len() > 1 {
             let names: Vec<&str> = formats.iter().map(|format| format.id()).collect();
             let why =
                 format!("loaders of {} would each accept these bytes", names.join(" and of "));
             self.tally.find(Rule::FormatPolyglot, context.path, None, "", why);
         }
-        // Who imports a member does not ask whether it is something else as well.
-        let program = self.program(bytes, context);
-        if formats.is_empty() {
-            formats.push(program.unwrap_or_else(|| self.unread(bytes, context)));
-        }
-        for &format in &formats {
+    }
+
+    /// The formats of a part are known.
+    fn settle(&mut self, formats: &[Format], length: u64, context: &Context<'_>) {
+        for &format in formats {
             if format.contradicts(context.name) {
                 let why = format!("the name promises another format than {}", format.id());
                 self.tally.find(Rule::FormatMismatch, context.path, None, context.name, why);
             }
-            self.tally.part(context.path, format, bytes.len() as u64);
+            self.tally.part(context.path, format, length);
         }
-        formats
     }
 
     /// Whether the containers so far are within their limits; a finding, if not.
@@ -296,13 +321,7 @@ impl<'p> Judge<'p> {
             // It starts with a length, which may be any opcode: a `GLOBAL`, an extension, a frame.
             self.would_import(bytes, Names::Numbers)
         } else if !formats.is_empty() {
-            // A sound ZIP's own first bytes decode as a line and then as what comes by chance.
-            // Whatever else opens an archive, or stands in one that is not sound, is there on
-            // purpose.
-            let sound =
-                !self.tally.hits(Rule::ArchiveAmbiguous) && !self.tally.hits(Rule::ArchiveCorrupt);
-            let chance = bytes.starts_with(b"PK") && sound;
-            let names = if chance { Names::Dangerous } else { Names::Files };
+            let names = self.names_of_others(bytes);
             self.would_import(bytes, names)
         } else if context.unknown == Unknown::Claimed && !self.is_text(bytes) {
             // Raw numbers decode as a few opcodes by chance, as a storage's do.
@@ -315,6 +334,16 @@ impl<'p> Judge<'p> {
         } else {
             self.is_pickle(bytes, Names::Any)
         }
+    }
+
+    /// What it takes for bytes of another format to count as a pickle that imports.
+    fn names_of_others(&self, bytes: &[u8]) -> Names {
+        // A sound ZIP's own first bytes decode as a line and then as what comes by chance.
+        // Whatever else opens an archive, or stands in one that is not sound, is there on
+        // purpose.
+        let sound =
+            !self.tally.hits(Rule::ArchiveAmbiguous) && !self.tally.hits(Rule::ArchiveCorrupt);
+        if bytes.starts_with(b"PK") && sound { Names::Dangerous } else { Names::Files }
     }
 
     /// A part that no reader accepts.

@@ -163,6 +163,28 @@ fn first_bytes(kind: Kind, bytes: &[u8], window: u64) -> (Vec<u8>, bool) {
     (proof, sound)
 }
 
+/// What comes out of a file that starts so and is sure to be no compressed stream, before it shows:
+/// nothing, mostly. `None` where it is one, or where it takes more to tell.
+pub(super) fn other(head: &[u8]) -> Option<Vec<u8>> {
+    let mut proof = Vec::new();
+    match Kind::announced(head) {
+        None => {
+            let magic = head.first_chunk().map(|magic| u32::from_le_bytes(*magic));
+            let skipped = magic.is_some_and(|magic| stream::SKIPPABLE.contains(&magic));
+            (!skipped).then_some(proof)
+        }
+        // One of 256 lengths in front of a safetensors header announces it, and its data breaks
+        // off at once. Where bytes are broken, those that follow mend nothing.
+        Some(Kind::Zlib) => {
+            let stream = Stream::new(Kind::Zlib, head, 0, 1);
+            let error = stream.take(PROOF as u64).read_to_end(&mut proof).err()?;
+            let broken = matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData);
+            broken.then_some(proof)
+        }
+        Some(_) => None,
+    }
+}
+
 impl Judge<'_> {
     /// Judges a compressed stream; its format, if the bytes are one.
     pub(super) fn packed(&mut self, bytes: &[u8], context: &Context<'_>) -> Option<Format> {

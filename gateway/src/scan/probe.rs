@@ -51,12 +51,17 @@ impl Judge<'_> {
         let options = Options { limits: self.policy.limits.pickle, ..Options::default() };
         let mut at = 0;
         self.last_probe = 0;
+        self.probe_cut = None;
         // Several pickles may follow one another, and an honest one may come first.
         let mut row = 0;
         while row < self.policy.limits.pickle.pickles_in_a_row {
-            let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
+            let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else {
+                self.probe_cut = Some(1);
+                break;
+            };
             let mut sink = ProbeSink::new(rest, names);
             let outcome = audit(rest, &options, &mut self.workspace, &mut sink);
+            self.probe_cut = [self.probe_cut, outcome.cut].into_iter().flatten().min();
             self.last_probe =
                 at.saturating_add(usize::try_from(outcome.offset).unwrap_or(usize::MAX));
             // A pickle that is whole counts too, whether or not it calls anything.

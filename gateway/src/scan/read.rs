@@ -2,8 +2,8 @@
 
 use secure_torch_core::format::READERS;
 use secure_torch_core::format::detect::{Format, promises};
-use secure_torch_core::format::event::{Anomaly, Event, External, Reader};
-
+use secure_torch_core::format::event::{Anomaly, Event, External, Reader, Sink};
+use secure_torch_core::limits::Limits;
 use secure_torch_core::score::Rule;
 
 use super::{Context, Judge, Script, Unknown, member_path};
@@ -51,27 +51,40 @@ impl Judge<'_> {
     }
 
     fn read(&mut self, reader: &Reader, bytes: &[u8], context: &Context<'_>) {
+        self.read_by(reader.format, bytes.len() as u64, context, |limits, sink| {
+            (reader.read)(bytes, limits, sink);
+        });
+    }
+
+    /// Has a reader walk a part of so many bytes.
+    pub(super) fn read_by(
+        &mut self,
+        format: Format,
+        length: u64,
+        context: &Context<'_>,
+        read: impl FnOnce(&Limits, Sink<'_>),
+    ) {
         let limits = &self.policy.limits;
         let archive = limits.archive;
-        let mut examined = bytes.len() as u64;
+        let mut examined = length;
         // Offsets may lead to the same bytes again and again: what is handed back is held to the
         // ratio of what is unpacked.
         let most = examined.saturating_mul(u64::from(archive.ratio)).max(archive.ratio_floor_bytes);
         let mut members = 0_u64;
-        (reader.read)(bytes, limits, &mut |event| match event {
+        read(limits, &mut |event| match event {
             Event::Read(length) => examined = length,
             Event::Member { offset, bytes: member, .. } => {
                 members = members.saturating_add(member.len() as u64);
                 if members <= most {
-                    self.event(reader.format, event, context);
+                    self.event(format, event, context);
                 } else {
                     let why = "files in it share bytes past a limit; the rest could not be judged";
                     self.tally.find(Rule::ArchiveBomb, context.path, Some(offset), "", why);
                 }
             }
-            event => self.event(reader.format, event, context),
+            event => self.event(format, event, context),
         });
-        self.tally.examine(examined.min(bytes.len() as u64));
+        self.tally.examine(examined.min(length));
     }
 
     pub(super) fn event(&mut self, format: Format, event: Event<'_>, context: &Context<'_>) {
@@ -122,6 +135,8 @@ mod tests {
         let reader = Reader {
             format: Format::TfLite,
             accepts: |_| true,
+            starts: |_| Some(true),
+            read_start: None,
             read: |bytes, _, sink| {
                 for _ in 0..1_000_000 {
                     sink(Event::Member { name: b"buffer", offset: 0, bytes });

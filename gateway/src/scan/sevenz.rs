@@ -32,7 +32,7 @@ const REPARSE_POINT: u32 = 0x400;
 
 /// Whether the bytes start with a header whose checksum is right: 7-Zip refuses others, unless
 /// it is told to recover.
-fn is_seven_zip(bytes: &[u8]) -> bool {
+pub(super) fn is_seven_zip(bytes: &[u8]) -> bool {
     let sum = bytes.get(8..12).zip(bytes.get(12..START_HEADER));
     bytes.starts_with(&SIGNATURE)
         && sum.is_some_and(|(sum, start)| crc32fast::hash(start).to_le_bytes() == *sum)

@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     parts: Vec<Part>,
     formats: BTreeSet<Format>,
     notes: BTreeSet<String>,
+    /// Why the file is blocked whatever its score is.
+    refusals: Vec<String>,
     examined: u64,
 }
 
@@ -50,6 +52,7 @@ impl Tally {
             parts: Vec::new(),
             formats: BTreeSet::new(),
             notes: BTreeSet::new(),
+            refusals: Vec::new(),
             examined: 0,
         }
     }
@@ -165,6 +168,11 @@ impl Tally {
         self.notes.insert(sentence.into());
     }
 
+    /// The file is blocked, and no policy changes that.
+    pub(crate) fn refuse(&mut self, why: String) {
+        self.refusals.push(why);
+    }
+
     pub(crate) fn examine(&mut self, bytes: u64) {
         self.examined = self.examined.saturating_add(bytes);
     }
@@ -196,6 +204,7 @@ impl Tally {
                 policy.max_threat_score
             ));
         }
+        reasons.append(&mut self.refusals);
         reasons.extend(outcome.reasons);
         self.notes.extend(outcome.notes);
         // Weight first; the sort is stable, so findings of one weight keep the file's order.

@@ -15,6 +15,7 @@ use super::asked::Asked;
 use super::probe::Names;
 use super::view::View;
 use super::{Context, Judge, Unknown, is_judged, member_path};
+use crate::source::pieces::{self, Pieces};
 use crate::text::{printable_bytes, shown};
 
 /// First bytes of containers that no tensor starts with by chance.
@@ -77,6 +78,9 @@ impl Judge<'_> {
         let mut places = Places::default();
         let mut judged = false;
         for entry in archive.entries().map_while(Result::ok) {
+            if self.pieces.is_some_and(Pieces::has_failed) {
+                break;
+            }
             // Entries that share bytes are an anomaly; judging the bytes again would double the
             // work with each level of such archives in one another.
             if entry.data_range().is_ok_and(|range| places.insert(range)) {
@@ -120,7 +124,7 @@ impl Judge<'_> {
         let name = shown(entry.name());
         let path = member_path(context.path, &name);
         let role = view.role(entry.name());
-        let Some(content) = self.content(entry, role, &path) else { return false };
+        let Some(mut content) = self.content(entry, role, &path) else { return false };
         if role == Role::Storage && !self.is_suspicious(&content) {
             // Of what fits into the first bytes, all is there to be checked.
             self.check_crc(entry, &content, &path);
@@ -128,11 +132,10 @@ impl Judge<'_> {
             storages.bytes = storages.bytes.saturating_add(entry.central.uncompressed_size);
             return false;
         }
-        let content = match (role, &content) {
+        if role == Role::Storage && entry.is_stored() {
             // What does not look like raw numbers is read whole.
-            (Role::Storage, Cow::Borrowed(_)) => Cow::Borrowed(entry.data().unwrap_or_default()),
-            _ => content,
-        };
+            content = self.data(entry, u64::MAX).unwrap_or_default();
+        }
         if !matches!(role, Role::Storage) || entry.is_stored() {
             self.check_crc(entry, &content, &path);
         }
@@ -168,18 +171,32 @@ impl Judge<'_> {
         role: Role,
         path: &str,
     ) -> Option<Cow<'a, [u8]>> {
-        // A broken header is an anomaly that the directory's audit has reported.
-        let data = entry.data().ok()?;
         match entry.central.method {
-            METHOD_STORED => {
-                let sniff = self.policy.limits.archive.sniff_bytes as usize;
-                let head = if role == Role::Storage { sniff.min(data.len()) } else { data.len() };
-                self.tally.examine(if role == Role::Storage { head as u64 } else { 0 });
-                Some(Cow::Borrowed(&data[..head]))
+            METHOD_STORED if role == Role::Storage => {
+                let head = self.data(entry, self.policy.limits.archive.sniff_bytes.into())?;
+                self.tally.examine(head.len() as u64);
+                Some(head)
             }
-            METHOD_DEFLATED => self.inflate(entry, data, path).map(Cow::Owned),
+            METHOD_STORED => self.data(entry, u64::MAX),
+            METHOD_DEFLATED => {
+                let data = self.data(entry, u64::MAX)?;
+                self.inflate(entry, &data, path).map(Cow::Owned)
+            }
             _ => None,
         }
+    }
+
+    /// A member's bytes as they stand in the archive: the first `most` of them. Those of an archive
+    /// that is read in pieces are read here, and let go again with what they were read for.
+    fn data<'a>(&self, entry: &Entry<'a>, most: u64) -> Option<Cow<'a, [u8]>> {
+        // A broken header is an anomaly that the directory's audit has reported.
+        let place = entry.data_range().ok()?;
+        let length = most.min(place.end.saturating_sub(place.start));
+        if let Some(pieces) = self.pieces.filter(|_| !entry.is_held()) {
+            return pieces.read(place.start, length).map(Cow::Owned);
+        }
+        let data = entry.data().ok()?;
+        Some(Cow::Borrowed(data.get(..usize::try_from(length).ok()?)?))
     }
 
     fn inflate(&mut self, entry: &Entry<'_>, data: &[u8], path: &str) -> Option<Vec<u8>> {
@@ -253,17 +270,22 @@ impl Judge<'_> {
 
     /// Our view of the archive and that of the `zip` crate must be the same.
     fn compare_readers(&mut self, archive: &Archive<'_>, context: &Context<'_>) {
-        let mut other = match zip::ZipArchive::new(Cursor::new(archive.bytes())) {
-            Ok(other) => other,
-            Err(error) => {
-                let why = format!("a second reader refuses the archive: {error}");
-                self.tally.find(Rule::ArchiveAmbiguous, context.path, None, "second reader", why);
-                return;
-            }
+        let why = match (archive.bytes(), self.pieces) {
+            (Some(bytes), _) => objection(archive, Cursor::new(bytes)),
+            (None, Some(pieces)) => objection(archive, pieces::Cursor::new(pieces)),
+            (None, None) => None,
         };
-        if let Some(why) = difference(archive, &mut other) {
+        if let Some(why) = why {
             self.tally.find(Rule::ArchiveAmbiguous, context.path, None, "second reader", why);
         }
+    }
+}
+
+/// What another reader has to say against our view of the archive that `bytes` are.
+fn objection(archive: &Archive<'_>, bytes: impl Read + Seek) -> Option<String> {
+    match zip::ZipArchive::new(bytes) {
+        Ok(mut other) => difference(archive, &mut other),
+        Err(error) => Some(format!("a second reader refuses the archive: {error}")),
     }
 }
 

@@ -4,6 +4,7 @@
 //! file: a pipe could hang the judge, a device could never end.
 
 mod mapping;
+pub(crate) mod pieces;
 mod ranged;
 mod recall;
 mod seal;
@@ -36,6 +37,7 @@ pub struct Source {
 #[derive(Debug)]
 enum Bytes {
     Owned(Vec<u8>),
+    Static(&'static [u8]),
     Mapped { file: File, metadata: Metadata, map: Mapping },
 }
 
@@ -77,6 +79,12 @@ impl Source {
         Self { name: name.to_owned(), path: None, identity: None, bytes: Bytes::Owned(bytes) }
     }
 
+    /// A source over bytes that outlive it, reported under `name`. They are not copied.
+    #[must_use]
+    pub fn from_static(name: &str, bytes: &'static [u8]) -> Self {
+        Self { name: name.to_owned(), path: None, identity: None, bytes: Bytes::Static(bytes) }
+    }
+
     /// Reads a stream to its end.
     ///
     /// # Errors
@@ -87,6 +95,14 @@ impl Source {
             .take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(|error| Error::io(name, &error))?;
+        Self::within(name, bytes, limit)
+    }
+
+    /// [`Self::from_bytes`] of what a caller read from a stream.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] where there are more than `limit` bytes.
+    pub fn within(name: &str, bytes: Vec<u8>, limit: u64) -> Result<Self, Error> {
         if bytes.len() as u64 > limit {
             let cause = format!("more than {limit} bytes came");
             return Err(Error::new(Code::TooLarge, name, cause));
@@ -117,6 +133,7 @@ impl Source {
     pub fn bytes(&self) -> &[u8] {
         match &self.bytes {
             Bytes::Owned(bytes) => bytes,
+            Bytes::Static(bytes) => bytes,
             Bytes::Mapped { map, .. } => map,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A pickle may have millions of instructions, and whoever looks at it sees some fifty. The audit
 //! cannot start in the middle of one, so each page is a walk from its start, in which only the
-//! rows of the page are made: a walk over a million instructions takes some hundredths of a second.
+//! rows of the page are made: a walk over a million instructions takes some tenths of a second at worst.
 //!
 //! What it refuses to do: keep the rows. It keeps each pickle's bytes, as long as there is room.
 
@@ -11,8 +11,9 @@ use secure_torch_core::pickle::audit::{Options, PersistentIds};
 use serde::Serialize;
 
 use super::{At, Ended, Note, Row, Stream, streams, walk};
+use crate::error::Error;
 use crate::policy::Policy;
-use crate::source::Source;
+use crate::source::{Ranged, Source};
 use crate::text::printable;
 
 /// How many bytes of pickles are kept in all. What is beyond has no rows.
@@ -23,7 +24,7 @@ const KEPT_BYTES: usize = 256 << 20;
 const BEHIND: usize = 4096;
 
 /// The pickles of a source.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Pages {
     pickles: Vec<Pickle>,
     policy: Policy,
@@ -63,19 +64,38 @@ struct Kept {
     limits: limits::Pickle,
 }
 
+/// Keeps streams while there is room.
+fn keep(pickles: &mut Vec<Pickle>) -> impl FnMut(&Stream<'_>) {
+    let mut room = KEPT_BYTES;
+    move |stream| {
+        let pickle = Pickle::new(stream, room);
+        room = room.saturating_sub(pickle.bytes.len());
+        pickles.push(pickle);
+    }
+}
+
 impl Pages {
     /// The pickles that [`streams`] gives.
     #[must_use]
     pub fn of(source: &Source, policy: &Policy) -> Self {
-        let policy = policy.at(source.path()).into_owned();
-        let mut pickles = Vec::new();
-        let mut room = KEPT_BYTES;
-        streams(source, &policy, |stream| {
-            let pickle = Pickle::new(stream, room);
-            room = room.saturating_sub(pickle.bytes.len());
-            pickles.push(pickle);
-        });
-        Self { pickles, policy }
+        let mut pages = Self::none(policy.at(source.path()).into_owned());
+        streams(source, &pages.policy, keep(&mut pages.pickles));
+        pages
+    }
+
+    const fn none(policy: Policy) -> Self {
+        Self { pickles: Vec::new(), policy }
+    }
+
+    /// [`Self::of`] a file that is read in pieces.
+    ///
+    /// # Errors
+    /// Where a piece cannot be read, or does not fit in memory, and [`crate::Code::TooLarge`] where
+    /// [`crate::scan_ranged`] blocks the file for its size.
+    pub fn of_ranged(file: &Ranged, policy: &Policy) -> Result<Self, Error> {
+        let mut pages = Self::none(policy.at(None).into_owned());
+        crate::scan::listen_ranged(file, &pages.policy, &mut keep(&mut pages.pickles))?;
+        Ok(pages)
     }
 
     /// What is known of each pickle, in the order in which the scan meets them.

@@ -14,12 +14,23 @@ pub(super) struct Broken<'a> {
 pub(super) struct Bytes<'a> {
     whole: &'a [u8],
     rest: &'a [u8],
+    /// How many bytes of the file stand behind those.
+    behind: u64,
+    /// Whether one of them was wanted.
+    cut: bool,
     big: bool,
 }
 
 impl<'a> Bytes<'a> {
-    pub(super) const fn new(whole: &'a [u8]) -> Self {
-        Self { whole, rest: whole, big: false }
+    /// The first bytes of a file that has `length` of them.
+    pub(super) fn new(whole: &'a [u8], length: u64) -> Self {
+        let behind = length.saturating_sub(self::length(whole));
+        Self { whole, rest: whole, behind, cut: false, big: false }
+    }
+
+    /// Whether bytes of the file were wanted that are not here.
+    pub(super) const fn cut(&self) -> bool {
+        self.cut
     }
 
     /// Reads numbers in the other byte order from here on.
@@ -27,14 +38,14 @@ impl<'a> Bytes<'a> {
         self.big = !self.big;
     }
 
-    /// How many bytes are left.
+    /// How many bytes of the file are left.
     pub(super) fn left(&self) -> u64 {
-        length(self.rest)
+        length(self.rest).saturating_add(self.behind)
     }
 
     /// Where the next byte is in the file.
     pub(super) fn offset(&self) -> u64 {
-        length(self.whole).saturating_sub(self.left())
+        length(self.whole).saturating_sub(length(self.rest))
     }
 
     /// Where a part of the file starts.
@@ -45,6 +56,7 @@ impl<'a> Bytes<'a> {
 
     pub(super) fn take(&mut self, count: u64) -> Result<&'a [u8], Broken<'a>> {
         let offset = self.offset();
+        self.cut |= count > length(self.rest) && count <= self.left();
         let parts = usize::try_from(count).ok().and_then(|count| self.rest.split_at_checked(count));
         let (taken, rest) = parts.ok_or(Broken { kind: Kind::Short, offset, subject: b"" })?;
         self.rest = rest;

@@ -31,7 +31,7 @@ use file::{Cursor, File};
 use object::Walk;
 
 /// The first eight bytes of a superblock.
-const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
+pub(super) const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
 
 anomaly_kinds! {
     /// What is odd about an HDF5 file.
@@ -80,17 +80,18 @@ pub fn accepts(bytes: &[u8]) -> bool {
 
 /// Where the superblock is (`H5FD_locate_signature`).
 fn superblock(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0_usize;
-    loop {
-        let rest = bytes.get(at..)?;
-        if rest.starts_with(SIGNATURE) {
+    for at in places() {
+        let at = usize::try_from(at).ok()?;
+        if bytes.get(at..)?.starts_with(SIGNATURE) {
             return Some(at);
         }
-        if rest.is_empty() {
-            return None;
-        }
-        at = at.max(256).checked_mul(2)?;
     }
+    None
+}
+
+/// The places where it may be.
+pub(super) fn places() -> impl Iterator<Item = u64> {
+    core::iter::successors(Some(0_u64), |at| at.max(&256).checked_mul(2))
 }
 
 /// Walks a file.

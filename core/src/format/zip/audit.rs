@@ -10,7 +10,6 @@ use core::cmp::Ordering;
 use core::ops::Range;
 
 use super::anomaly::{Anomaly, AnomalyKind};
-use super::bytes::{length, range, slice};
 use super::descriptor::find_descriptor;
 use super::extra::{ExtraFields, Numbers, Zip64Use, tag, zip64_agrees};
 use super::header::{Entry, LocalHeader, flag};
@@ -158,11 +157,13 @@ impl<'a> Archive<'a> {
     /// The stored name of an entry, in constant time.
     fn name_of(&self, slot: &Slot) -> &'a [u8] {
         let header = self.place_of(slot);
-        let name_length = slice(self.bytes, header, super::header::CENTRAL_LENGTH)
+        let name_length = self
+            .bytes
+            .slice(header, super::header::CENTRAL_LENGTH)
             .and_then(|fixed| super::bytes::u16_at(fixed, 28))
             .unwrap_or(0);
         let start = header.saturating_add(super::header::CENTRAL_LENGTH);
-        slice(self.bytes, start, u64::from(name_length)).unwrap_or_default()
+        self.bytes.slice(start, u64::from(name_length)).unwrap_or_default()
     }
 
     /// Walks the entries as they lie in the file.
@@ -198,7 +199,7 @@ impl<'a> Archive<'a> {
         }
         let small = gap.end.saturating_sub(gap.start) <= PADDING;
         let padding = small
-            && range(self.bytes, gap.clone()).is_some_and(|gap| gap.iter().all(|&byte| byte == 0));
+            && self.bytes.range(gap.clone()).is_some_and(|gap| gap.iter().all(|&byte| byte == 0));
         let kind = match (leading, padding) {
             (true, _) => AnomalyKind::PrefixData,
             (false, false) => AnomalyKind::HiddenData,
@@ -269,7 +270,7 @@ impl<'a> Archive<'a> {
         audit_extra(local.extra, local.name, central.numbers(), streamed, &mut report);
 
         let data_end = local.data_offset.saturating_add(central.compressed_size);
-        if data_end > length(self.bytes) {
+        if data_end > self.bytes.length() {
             report(AnomalyKind::LocalTruncated);
         }
         let wide = has_zip64(&local);

@@ -73,7 +73,7 @@ impl<'a> Archive<'a> {
         };
         let stop =
             offset.saturating_add(END_LENGTH).saturating_add(u64::from(other.comment_length));
-        let reaches_end = stop == length(self.bytes);
+        let reaches_end = stop == self.bytes.length();
         let describes = other.start().checked_add(other.size()) == Some(other.directory_limit())
             && other.size() > 0;
         reaches_end || describes

@@ -1,6 +1,7 @@
 //! The data descriptor behind an entry's data (APPNOTE 4.3.9).
 
-use super::bytes::{slice, u32_at, u64_at};
+use super::super::ranges::Bytes;
+use super::bytes::{u32_at, u64_at};
 use super::header::Entry;
 
 /// Where the data descriptor behind `at` ends, if one with the entry's numbers is there
@@ -8,7 +9,7 @@ use super::header::Entry;
 /// local header has a ZIP64 block; writers err on both, so every form is tried, and one that
 /// ends where the next entry starts is preferred.
 pub(super) fn find_descriptor(
-    bytes: &[u8],
+    bytes: Bytes<'_>,
     entry: &Entry<'_>,
     at: u64,
     wide: bool,
@@ -24,7 +25,7 @@ pub(super) fn find_descriptor(
 }
 
 fn descriptor_end(
-    bytes: &[u8],
+    bytes: Bytes<'_>,
     entry: &Entry<'_>,
     at: u64,
     signature: bool,
@@ -33,10 +34,10 @@ fn descriptor_end(
     let signature_length: u64 = if signature { 4 } else { 0 };
     let fields_length: u64 = if wide { 20 } else { 12 };
     let start = at.checked_add(signature_length)?;
-    if signature && slice(bytes, at, 4)? != b"PK\x07\x08" {
+    if signature && bytes.slice(at, 4)? != b"PK\x07\x08" {
         return None;
     }
-    let fields = slice(bytes, start, fields_length)?;
+    let fields = bytes.slice(start, fields_length)?;
     let central = &entry.central;
     let (compressed, uncompressed) = if wide {
         (u64_at(fields, 4)?, u64_at(fields, 12)?)

@@ -6,7 +6,8 @@
 //! can say where another reader would have gone. It refuses to guess: a record that is not
 //! there is an error, a number that disagrees stays on view.
 
-use super::bytes::{length, signed, slice, u16_at, u32_at, u64_at};
+use super::super::ranges::Bytes;
+use super::bytes::{u16_at, u32_at, u64_at};
 use super::{ZipError, ZipErrorKind};
 
 /// `PK\5\6`, APPNOTE 4.3.16.
@@ -80,18 +81,19 @@ pub(super) struct Record {
 
 impl<'a> End<'a> {
     /// Finds the end record and what belongs to it.
-    pub(super) fn find(bytes: &'a [u8]) -> Result<Self, ZipError> {
-        let missing = ZipError::new(ZipErrorKind::NoEndRecord, length(bytes));
+    pub(super) fn find(bytes: Bytes<'a>) -> Result<Self, ZipError> {
+        let missing = ZipError::new(ZipErrorKind::NoEndRecord, bytes.length());
         candidates(bytes).find_map(|offset| Self::parse(bytes, offset)).ok_or(missing)
     }
 
     /// Reads the end record at `offset`; nothing when there are not 22 bytes.
-    pub(super) fn parse(bytes: &'a [u8], offset: u64) -> Option<Self> {
-        let fixed = slice(bytes, offset, END_LENGTH)?;
+    pub(super) fn parse(bytes: Bytes<'a>, offset: u64) -> Option<Self> {
+        let fixed = bytes.slice(offset, END_LENGTH)?;
         let comment_length = u16_at(fixed, 20)?;
-        let behind = bytes.get(usize::try_from(offset.checked_add(END_LENGTH)?).ok()?..)?;
+        let behind = offset.checked_add(END_LENGTH)?;
         // zipfile takes a short comment as it comes; so do we, and the audit names it.
-        let comment = behind.get(..usize::from(comment_length)).unwrap_or(behind);
+        let left = bytes.length().checked_sub(behind)?;
+        let comment = bytes.slice(behind, left.min(u64::from(comment_length)))?;
         Some(Self {
             offset,
             disk: u16_at(fixed, 4)?,
@@ -144,11 +146,11 @@ impl<'a> End<'a> {
 impl Zip64 {
     /// zipfile and miniz look for a locator right before the end record, whether or not a
     /// 32-bit field asks for one.
-    fn find(bytes: &[u8], end: u64) -> Self {
+    fn find(bytes: Bytes<'_>, end: u64) -> Self {
         let Some(locator) = end.checked_sub(LOCATOR_LENGTH) else {
             return Self::Absent;
         };
-        if !signed(bytes, locator, LOCATOR) {
+        if !bytes.signed(locator, LOCATOR) {
             return Self::Absent;
         }
         Record::find(bytes, locator).map_or(Self::Lost { locator }, Self::Found)
@@ -156,18 +158,18 @@ impl Zip64 {
 }
 
 impl Record {
-    fn find(bytes: &[u8], locator: u64) -> Option<Self> {
-        let fields = slice(bytes, locator, LOCATOR_LENGTH)?;
+    fn find(bytes: Bytes<'_>, locator: u64) -> Option<Self> {
+        let fields = bytes.slice(locator, LOCATOR_LENGTH)?;
         let declared_offset = u64_at(fields, 8)?;
         // zipfile assumes that the record ends where the locator starts and has no extensible
         // data; miniz goes where the locator says. The first wins here, since it also survives
         // prepended bytes; the audit compares.
         let adjacent = locator.checked_sub(RECORD_LENGTH);
         let offset = [adjacent, Some(declared_offset)].into_iter().flatten().find(|&place| {
-            signed(bytes, place, RECORD)
+            bytes.signed(place, RECORD)
                 && place.checked_add(RECORD_LENGTH).is_some_and(|end| end <= locator)
         })?;
-        let record = slice(bytes, offset, RECORD_LENGTH)?;
+        let record = bytes.slice(offset, RECORD_LENGTH)?;
         Some(Self {
             locator,
             locator_disk: u32_at(fields, 4)?,
@@ -186,9 +188,9 @@ impl Record {
 }
 
 /// Every place in the tail of the file that has an end record's signature, last first.
-pub(super) fn candidates(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    let base = length(bytes).saturating_sub(WINDOW);
-    let tail = usize::try_from(base).ok().and_then(|base| bytes.get(base..)).unwrap_or_default();
+pub(super) fn candidates(bytes: Bytes<'_>) -> impl Iterator<Item = u64> {
+    let base = bytes.length().saturating_sub(WINDOW);
+    let tail = bytes.range(base..bytes.length()).unwrap_or_default();
     tail.windows(4)
         .enumerate()
         .rev()

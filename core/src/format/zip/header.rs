@@ -5,7 +5,8 @@
 
 use core::ops::Range;
 
-use super::bytes::{range, signed, u16_at, u32_at};
+use super::super::ranges::Bytes;
+use super::bytes::{u16_at, u32_at};
 use super::extra::{ExtraFields, Numbers, Zip64Use};
 use super::{ZipError, ZipErrorKind};
 
@@ -87,10 +88,10 @@ pub struct CentralHeader<'a> {
 impl<'a> CentralHeader<'a> {
     /// Reads the header at `offset`, which must lie wholly before `limit`.
     #[inline]
-    pub(super) fn parse(bytes: &'a [u8], offset: u64, limit: u64) -> Result<Self, ZipError> {
+    pub(super) fn parse(bytes: Bytes<'a>, offset: u64, limit: u64) -> Result<Self, ZipError> {
         let cut = ZipError::new(ZipErrorKind::CentralTruncated, offset);
-        let within = range(bytes, offset..limit).ok_or(cut)?;
-        if !signed(within, 0, CENTRAL) {
+        let within = bytes.range(offset..limit).ok_or(cut)?;
+        if !within.starts_with(&CENTRAL) {
             return Err(ZipError::new(ZipErrorKind::CentralSignature, offset));
         }
         Self::fields(within, offset).ok_or(cut)
@@ -187,14 +188,31 @@ pub struct LocalHeader<'a> {
 
 impl<'a> LocalHeader<'a> {
     #[inline]
-    pub(super) fn parse(bytes: &'a [u8], offset: u64) -> Result<Self, ZipError> {
+    pub(super) fn parse(bytes: Bytes<'a>, offset: u64) -> Result<Self, ZipError> {
         let cut = ZipError::new(ZipErrorKind::LocalTruncated, offset);
-        let rest = usize::try_from(offset).ok().and_then(|start| bytes.get(start..)).ok_or(cut)?;
-        let (fixed, rest) = rest.split_first_chunk::<LOCAL_FIXED>().ok_or(cut)?;
+        let whole = match bytes {
+            Bytes::Held(bytes) => usize::try_from(offset).ok().and_then(|at| bytes.get(at..)),
+            Bytes::Asked(_) => Self::ask(bytes, offset),
+        };
+        let (fixed, rest) = whole.and_then(<[u8]>::split_first_chunk::<LOCAL_FIXED>).ok_or(cut)?;
         if !fixed.starts_with(&LOCAL) {
             return Err(ZipError::new(ZipErrorKind::LocalSignature, offset));
         }
         Self::fields(fixed, rest, offset).ok_or(cut)
+    }
+
+    /// The header with its name and its extra field; where they are cut, only what has one length.
+    fn ask(bytes: Bytes<'a>, offset: u64) -> Option<&'a [u8]> {
+        let fixed = bytes.slice(offset, LOCAL_LENGTH)?;
+        let (name, extra) = (u16_at(fixed, 26)?, u16_at(fixed, 28)?);
+        let behind = u64::from(name).saturating_add(u64::from(extra));
+        // Of what is no header the lengths are anything.
+        let whole = if fixed.starts_with(&LOCAL) {
+            bytes.slice(offset, LOCAL_LENGTH.saturating_add(behind))
+        } else {
+            None
+        };
+        Some(whole.unwrap_or(fixed))
     }
 
     #[inline]
@@ -228,7 +246,7 @@ impl<'a> LocalHeader<'a> {
 /// One entry of an archive.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    pub(super) bytes: &'a [u8],
+    pub(super) bytes: Bytes<'a>,
     /// The entry's place in the central directory, from 0.
     pub index: u32,
     /// What the central directory says.
@@ -258,7 +276,7 @@ impl<'a> Entry<'a> {
         let start = self.local()?.data_offset;
         let outside = ZipError::new(ZipErrorKind::DataOutside, start);
         let end = start.checked_add(self.central.compressed_size).ok_or(outside)?;
-        if end > super::bytes::length(self.bytes) {
+        if end > self.bytes.length() {
             return Err(outside);
         }
         Ok(start..end)
@@ -273,7 +291,13 @@ impl<'a> Entry<'a> {
     pub fn data(&self) -> Result<&'a [u8], ZipError> {
         let place = self.data_range()?;
         let outside = ZipError::new(ZipErrorKind::DataOutside, place.start);
-        range(self.bytes, place).ok_or(outside)
+        self.bytes.range(place).ok_or(outside)
+    }
+
+    /// Whether the archive's bytes are all in memory.
+    #[inline]
+    pub fn is_held(&self) -> bool {
+        matches!(self.bytes, Bytes::Held(_))
     }
 
     /// Whether the entry is a folder by its name. Folders have no content.

@@ -33,7 +33,7 @@ pub use audit::Slot;
 pub use extra::{ExtraField, ExtraFields};
 pub use header::{CentralHeader, Entry, LocalHeader};
 
-use bytes::{length, signed};
+use super::ranges::{Bytes, Ranges};
 use end::{END_LENGTH, End, Zip64};
 use header::CENTRAL;
 
@@ -120,7 +120,7 @@ enum Placement {
 /// A ZIP archive over the bytes of a whole file.
 #[derive(Clone, Copy, Debug)]
 pub struct Archive<'a> {
-    bytes: &'a [u8],
+    bytes: Bytes<'a>,
     end: End<'a>,
     directory_start: u64,
     directory_end: u64,
@@ -136,6 +136,16 @@ impl<'a> Archive<'a> {
     /// starts there is the declared offset taken, as miniz does. [`Archive::audit`] reports
     /// every case in which the two differ.
     pub fn open(bytes: &'a [u8]) -> Result<Self, ZipError> {
+        Self::over(Bytes::Held(bytes))
+    }
+
+    /// [`Archive::open`] of a file that is not held in memory: each piece is asked for once it is
+    /// needed. Not a byte of an entry's data is, unless [`Entry::data`] asks for it.
+    pub fn open_ranges(ranges: &'a dyn Ranges) -> Result<Self, ZipError> {
+        Self::over(Bytes::Asked(ranges))
+    }
+
+    fn over(bytes: Bytes<'a>) -> Result<Self, ZipError> {
         let end = End::find(bytes)?;
         let limit = end.directory_limit();
         let size = end.size();
@@ -144,7 +154,7 @@ impl<'a> Archive<'a> {
         let declared_fits = declared.checked_add(size).is_some_and(|stop| stop <= limit);
         let (start, prefix, placement) = match inferred {
             Some(start) if start == declared => (start, 0, Placement::Exact),
-            Some(start) if start > declared && (size == 0 || signed(bytes, start, CENTRAL)) => {
+            Some(start) if start > declared && (size == 0 || bytes.signed(start, CENTRAL)) => {
                 (start, start.saturating_sub(declared), Placement::Prefixed)
             }
             _ if declared_fits => (declared, 0, Placement::Apart),
@@ -161,9 +171,17 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// The bytes that the archive was opened over.
-    pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
+    /// The bytes that the archive was opened over, where they are held in memory.
+    pub fn bytes(&self) -> Option<&'a [u8]> {
+        match self.bytes {
+            Bytes::Held(bytes) => Some(bytes),
+            Bytes::Asked(_) => None,
+        }
+    }
+
+    /// How many bytes the archive was opened over.
+    pub fn length(&self) -> u64 {
+        self.bytes.length()
     }
 
     /// Where the end record is.
@@ -206,7 +224,7 @@ impl<'a> Archive<'a> {
             .offset
             .saturating_add(END_LENGTH)
             .saturating_add(u64::from(self.end.comment_length));
-        length(self.bytes).saturating_sub(stop)
+        self.bytes.length().saturating_sub(stop)
     }
 
     /// Where the archive lies: from its first local header, or its directory, to the end of
@@ -214,7 +232,7 @@ impl<'a> Archive<'a> {
     pub fn extent(&self) -> Range<u64> {
         let headers = self.entries().map_while(Result::ok).map(|entry| entry.header_offset);
         let start = headers.fold(self.directory_start, u64::min);
-        start..length(self.bytes).saturating_sub(self.trailing_length())
+        start..self.bytes.length().saturating_sub(self.trailing_length())
     }
 
     /// Whether a ZIP64 record describes the archive. PyTorch always writes one.

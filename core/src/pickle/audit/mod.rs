@@ -147,6 +147,9 @@ pub struct Outcome {
     /// Whether the stream names joblib's array wrapper, which makes joblib read it otherwise
     /// than `pickle.load` does.
     pub joblib: bool,
+    /// How many bytes more it takes for the audit to tell another story, at the least; nothing
+    /// where no bytes behind the stream have a say.
+    pub cut: Option<u64>,
 }
 
 /// Why an audit ended.
@@ -244,7 +247,8 @@ where
         }
         let instruction = match decode(rest, as_u64(at)) {
             Ok(Step::Instruction(instruction)) => instruction,
-            Ok(Step::Incomplete(_)) => {
+            Ok(Step::Incomplete(more)) => {
+                frames.want(more);
                 truncated(rest, as_u64(at), &mut domain);
                 break End::Truncated;
             }
@@ -272,6 +276,10 @@ where
                 None => {
                     if let Value::Int(value) = top {
                         integer = Some(value);
+                    }
+                    // Who keeps the memo would go on.
+                    if options.keep_memo {
+                        frames.want(1);
                     }
                     break End::Stop;
                 }
@@ -314,6 +322,7 @@ where
                             let why = Detail::Text("the stream ends inside an array of joblib's");
                             domain.find(Rule::PickleTruncated, as_u64(at), why);
                             at = stream.len();
+                            frames.want(1);
                             break End::Truncated;
                         }
                     }
@@ -335,7 +344,7 @@ where
     };
     let joblib = domain.joblib();
     let imports = workspace.imports.len();
-    Outcome { end, offset: as_u64(at), imports, integer, instructions, joblib }
+    Outcome { end, offset: as_u64(at), imports, integer, instructions, joblib, cut: frames.cut }
 }
 
 /// What the end of input means to the instruction that it cuts.
@@ -370,12 +379,18 @@ where
 pub(crate) struct Frames {
     end: Option<u64>,
     input: u64,
+    /// How many bytes more would make a difference, where any would.
+    cut: Option<u64>,
 }
 
 impl Frames {
     /// Outside of any frame, in an input of so many bytes.
     pub(crate) const fn new(input: u64) -> Self {
-        Self { end: None, input }
+        Self { end: None, input, cut: None }
+    }
+
+    fn want(&mut self, more: u64) {
+        self.cut = Some(self.cut.map_or(more, |least| least.min(more)));
     }
 
     /// Whether an instruction that neither opens a frame nor stops lies inside the current one,
@@ -406,6 +421,7 @@ impl Frames {
         if let Arg::Count(length) = at.arg {
             let end = at.end().saturating_add(length);
             if end > self.input {
+                self.want(end.saturating_sub(self.input));
                 return Some("a frame is longer than the input");
             }
             self.end = Some(end);

@@ -323,6 +323,32 @@ proptest! {
         prop_assert_eq!(heard, fixed_heard);
     }
 
+    /// What was not cut is told in the same way whatever follows.
+    #[test]
+    fn bytes_behind_what_is_not_cut_do_not_matter(
+        picks in proptest::collection::vec(any::<u8>(), 0..40),
+        at in 0_usize..200,
+        keep_memo: bool,
+    ) {
+        const PARTS: [&[u8]; 20] = [
+            b"N", b"(", b"0", b")", b"]", b"}", b"t", b"\x85", b"\x94", b"h\x00", b"R", b"b", b".",
+            b"\x8c\x02os", b"\x93", b"cos\nsystem\n", b"\x95\x06\0\0\0\0\0\0\0",
+            b"\x95\x40\0\0\0\0\0\0\0", b"B\x05\0\0\0hello", b"B\x7f\0\0\0",
+        ];
+        let stream: Vec<u8> =
+            picks.iter().flat_map(|&pick| PARTS[usize::from(pick) % PARTS.len()]).copied().collect();
+        let head = &stream[..at.min(stream.len())];
+        let options = Options { nested: true, keep_memo, ..Options::default() };
+        let (some, heard) = hear_with(head, &options);
+        let more = (stream.len() - head.len()) as u64;
+        if some.cut.is_none_or(|cut| cut > more) {
+            let (mut all, all_heard) = hear_with(&stream, &options);
+            prop_assert_eq!(all.cut, some.cut.map(|cut| cut - more));
+            all.cut = some.cut;
+            prop_assert_eq!((some, heard), (all, all_heard));
+        }
+    }
+
     /// What stands behind `STOP` does not change what is judged before it.
     #[test]
     fn bytes_behind_stop_do_not_matter(tail in proptest::collection::vec(any::<u8>(), 0..40)) {
