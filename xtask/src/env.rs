@@ -138,17 +138,20 @@ fn create_venv(base: &Path, folder: &Path) -> Result<()> {
 
 /// Debian keeps `venv` in a package of its own.
 fn install_venv_package(allowed: bool) -> Result<()> {
+    debian_package("python3-venv", allowed)
+}
+
+/// Installs a package of Debian, where that is allowed.
+pub(crate) fn debian_package(package: &str, allowed: bool) -> Result<()> {
     let debian = Path::new("/etc/debian_version").exists() && place::on_path("apt-get").is_some();
     if !debian {
-        bail!("this python has no `venv`, and the system is not debian: install it by hand");
+        bail!("`{package}` is missing, and the system is not debian: install it by hand");
     }
     let root = shell::read(shell::command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !root && !allowed {
-        bail!("this python has no `venv`: install `python3-venv`, or give `--system-packages`");
+        bail!("`{package}` is missing: install it, or give `--system-packages`");
     }
-    for arguments in
-        [["update", "--quiet"].as_slice(), &["install", "--yes", "--quiet", "python3-venv"]]
-    {
+    for arguments in [["update", "--quiet"].as_slice(), &["install", "--yes", "--quiet", package]] {
         let mut command = if root { shell::command("apt-get") } else { shell::command("sudo") };
         if !root {
             command.args(["-n", "apt-get"]);

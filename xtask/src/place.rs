@@ -33,10 +33,15 @@ pub(crate) fn inputs() -> Result<PathBuf> {
 
 /// The interpreter of the tree's own virtual environment, made or not.
 pub(crate) fn venv_python() -> PathBuf {
+    python_of(&root().join(".venv"))
+}
+
+/// The interpreter of a virtual environment.
+pub(crate) fn python_of(folder: &Path) -> PathBuf {
     if cfg!(windows) {
-        root().join(".venv").join("Scripts").join("python.exe")
+        folder.join("Scripts").join("python.exe")
     } else {
-        root().join(".venv").join("bin").join("python")
+        folder.join("bin").join("python")
     }
 }
 

@@ -58,7 +58,7 @@ const STEPS: [(&str, Action); 18] = [
     ("wheel", |arguments, skips| wheel::wheel(arguments.system_packages, skips)),
     // After the wheel, whose stubs it looks at.
     ("python types", |arguments, _| wheel::types(arguments.system_packages)),
-    ("c", |arguments, skips| capi::test(arguments.system_packages, skips)),
+    ("c abi", |arguments, skips| capi::test(arguments.system_packages, skips)),
     ("libtorch", |arguments, skips| libtorch::test(arguments.system_packages, skips)),
     ("node", |arguments, skips| node::test(arguments.system_packages, skips)),
     ("web", |arguments, skips| web::test(arguments.system_packages, skips)),

@@ -44,7 +44,7 @@ pub(crate) fn types(system_packages: bool) -> Result<()> {
     let mut mypy = shell::command(&python);
     mypy.current_dir(&package).args(["-m", "mypy", "--cache-dir"]).arg(&cache);
     shell::run(&mut mypy)?;
-    let installed = venv_python(&shell::target_folder()?.join("wheel-venv"));
+    let installed = place::python_of(&shell::target_folder()?.join("wheel-venv"));
     if !installed.is_file() {
         bail!("the wheel is not installed: run `cargo xtask test wheel`");
     }
@@ -71,7 +71,7 @@ fn build(python: &Path, folder: &Path) -> Result<PathBuf> {
 fn install(python: &Path, wheel: &Path, folder: &Path) -> Result<PathBuf> {
     let mut venv = shell::command(python);
     shell::read(venv.args(["-m", "venv", "--clear", "--without-pip"]).arg(folder))?;
-    let installed = venv_python(folder);
+    let installed = place::python_of(folder);
     let mut pip = shell::command(python);
     pip.args(["-m", "pip", "--python"]).arg(&installed);
     pip.args(["install", "--quiet", "--no-input", "--disable-pip-version-check"]);
@@ -87,14 +87,6 @@ fn test(python: &Path, paths: &[&Path], tests: &[&str]) -> Result<()> {
     let paths: OsString = std::env::join_paths(paths).context("odd path of a package")?;
     pytest.env("PYTHONPATH", paths).env("PYTHONDONTWRITEBYTECODE", "1");
     shell::run(pytest.env("SECURE_TORCH_INPUTS", place::inputs()?))
-}
-
-fn venv_python(folder: &Path) -> PathBuf {
-    if cfg!(windows) {
-        folder.join("Scripts").join("python.exe")
-    } else {
-        folder.join("bin").join("python")
-    }
 }
 
 /// The command that the wheel brings, beside the interpreter that it was installed for.

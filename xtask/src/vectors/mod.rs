@@ -47,6 +47,49 @@ pub(crate) struct Arguments {
     unpack: Option<PathBuf>,
 }
 
+/// A vector with its bytes, for whoever runs it.
+pub(crate) struct Input {
+    pub(crate) id: String,
+    pub(crate) comment: String,
+    /// `block` or `allow`
+    pub(crate) verdict: String,
+    /// Its names, each with what it is.
+    pub(crate) files: Vec<(String, Made)>,
+    /// Whether it is a folder, and not one file.
+    pub(crate) is_folder: bool,
+}
+
+/// What a name of a vector stands for.
+pub(crate) enum Made {
+    Bytes(Vec<u8>),
+    Link(String),
+}
+
+/// Makes every vector anew, one after another.
+pub(crate) fn each(mut take: impl FnMut(Input) -> Result<()>) -> Result<()> {
+    let folder = place::root().join("spec/vectors/src");
+    let library = fs::read_to_string(folder.join("macros.txt")).context("no macros")?;
+    let assembler = Assembler::new(&library)?;
+    let made = |file: &source::Node| {
+        let made = match &file.link {
+            Some(link) => Made::Link(link.clone()),
+            None => Made::Bytes(rope(&assembler, file)?.flatten()),
+        };
+        anyhow::Ok((file.name.clone(), made))
+    };
+    for vector in source::load(&folder)?.into_iter().flat_map(|group| group.vectors) {
+        let (nodes, is_folder) = match &vector.content {
+            source::Content::File(file) => (std::slice::from_ref(file), false),
+            source::Content::Tree(files) => (files.as_slice(), true),
+        };
+        let files = nodes.iter().map(made).collect::<Result<_>>();
+        let files = files.with_context(|| format!("vector `{}`", vector.id))?;
+        let Vector { id, comment, expect, .. } = vector;
+        take(Input { id, comment, verdict: expect.verdict, files, is_folder })?;
+    }
+    Ok(())
+}
+
 #[derive(Serialize)]
 struct Document<'s> {
     schema: &'static str,
