@@ -51,7 +51,12 @@ pub(crate) fn test(system_packages: bool, skips: &mut env::Skips) -> Result<()> 
         }
     };
     let mut node = shell::command(node()?);
-    node.current_dir(&tests).args(["--test", "package.test.mjs", "page.test.mjs"]);
+    node.current_dir(&tests).args([
+        "--test",
+        "--test-reporter=spec",
+        "package.test.mjs",
+        "page.test.mjs",
+    ]);
     node.env("SECURE_TORCH_WASM", &package);
     node.env("SECURE_TORCH_CHROMIUM", chromium);
     node.env("SECURE_TORCH_INPUTS", place::inputs()?);

@@ -4,8 +4,8 @@ import { code, counted, el, number } from '../dom.js';
 import { List } from './list.js';
 
 /** Rows are asked for in blocks of so many, of which so many are kept. */
-const BLOCK = 128;
-const KEPT = 64;
+const BLOCK = 512;
+const KEPT = 32;
 
 export class Trace {
   #file;
