@@ -122,7 +122,6 @@ pub struct Conversion {
 /// # Safety
 /// Each pointer is NULL or leads to as many bytes as its length says.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "paths are pairs, and outputs are pointers")]
 pub unsafe extern "C" fn secure_torch_convert_path(
     file: *const c_char,
     file_length: usize,

@@ -34,8 +34,10 @@ fn call<T>(
 ) -> (u32, T, Option<Box<Error>>) {
     let (mut out, mut error) = (MaybeUninit::<T>::zeroed(), MaybeUninit::uninit());
     let result = function(Some(&mut out), Some(&mut error));
-    // SAFETY: every function writes its error, and outputs of these types may be zeros.
-    let (out, error) = unsafe { (out.assume_init(), error.assume_init()) };
+    // SAFETY: outputs of these types may be zeros.
+    let out = unsafe { out.assume_init() };
+    // SAFETY: every function writes its error.
+    let error = unsafe { error.assume_init() };
     // SAFETY: the library made it, and nobody else has it.
     let error = (!error.is_null()).then(|| unsafe { Box::from_raw(error) });
     assert_eq!(error.is_some(), result != OK);
@@ -104,13 +106,13 @@ fn a_panic_is_an_error_and_goes_no_further() {
 
 #[test]
 fn what_is_hostile_is_a_verdict() {
-    let report = scan(EVIL);
-    let report = Some(&*report);
+    let made = scan(EVIL);
+    let report = Some(&*made);
     assert!(!secure_torch_report_load_allowed(report));
     assert_eq!(secure_torch_report_verdict(report), SECURE_TORCH_VERDICT_BLOCK);
     assert_eq!(secure_torch_report_threat_level(report), SECURE_TORCH_LEVEL_CRITICAL);
     let json = read(secure_torch_report_json(report));
-    assert_eq!(json, report.unwrap().inner.json());
+    assert_eq!(json, made.inner.json());
     assert!(read(secure_torch_report_sarif(report)).contains("2.1.0"));
     assert!(read(secure_torch_rules_json()).starts_with('{'));
     let (_, finding, _) = call(|out, error| secure_torch_report_finding(report, 0, out, error));

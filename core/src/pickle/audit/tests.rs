@@ -1,8 +1,5 @@
 //! Tests of the audit: what it sees, and what it does when the stream is broken.
-#![cfg_attr(
-    feature = "alloc",
-    expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")
-)]
+#![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 
 extern crate std;
 
