@@ -1,5 +1,6 @@
 # Gives secure_torch::libtorch: secure_torch::secure_torch together with libtorch, for
-# <secure_torch/libtorch.hpp>. It is what `find_package(secure_torch CONFIG COMPONENTS libtorch)` includes.
+# <secure_torch/libtorch.hpp>. It is there for who asks, by find_package(secure_torch CONFIG COMPONENTS
+# libtorch), and for who has a libtorch already.
 #
 # libtorch is, in this order: the targets of a find_package(Torch) of yours; the folder
 # SECURE_TORCH_LIBTORCH_DIR, which holds its include/ and lib/; what find_package(Torch) finds.
@@ -11,6 +12,20 @@
 if(TARGET secure_torch::libtorch)
   return()
 endif()
+if(NOT TARGET torch AND NOT SECURE_TORCH_LIBTORCH_DIR)
+  if(NOT "libtorch" IN_LIST secure_torch_FIND_COMPONENTS)
+    return()
+  elseif(secure_torch_FIND_REQUIRED_libtorch)
+    find_package(Torch REQUIRED)
+  else()
+    find_package(Torch)
+    if(NOT Torch_FOUND)
+      set(secure_torch_libtorch_FOUND FALSE)
+      return()
+    endif()
+  endif()
+endif()
+set(secure_torch_libtorch_FOUND TRUE)
 
 add_library(secure_torch::libtorch INTERFACE IMPORTED)
 set_property(TARGET secure_torch::libtorch APPEND PROPERTY
@@ -42,10 +57,6 @@ if(NOT TARGET torch AND SECURE_TORCH_LIBTORCH_DIR)
   set_property(TARGET secure_torch::libtorch APPEND PROPERTY
     INTERFACE_LINK_OPTIONS "-Wl,--allow-shlib-undefined")
 else()
-  if(NOT TARGET torch)
-    include(CMakeFindDependencyMacro)
-    find_dependency(Torch)
-  endif()
   set_property(TARGET secure_torch::libtorch APPEND PROPERTY
     INTERFACE_LINK_LIBRARIES "${TORCH_LIBRARIES}")
 endif()
