@@ -72,6 +72,8 @@ def functions() -> set[str]:
     return (
         every(r"\bfn ([a-z_0-9]+)", *crates)
         | every(r"\bdef ([a-z_0-9]+)", *python)
+        # Functions and types of C and C++.
+        | every(r"\b([a-z_0-9]+)\b", "ffi/include/**/*.h", "ffi/include/**/*.hpp")
         | OTHERS_FUNCTIONS
     )
 
