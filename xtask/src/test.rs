@@ -158,6 +158,11 @@ fn python_lint(arguments: &Arguments, _: &mut env::Skips) -> Result<()> {
         let mut ruff = shell::command(&python);
         let folders = ["tests/python", "bindings/python"];
         shell::run(ruff.args(["-m", "ruff"]).args(check).arg("--no-cache").args(folders))?;
+        // These have no settings of their own.
+        let mut ruff = shell::command(&python);
+        ruff.args(["-m", "ruff"]).args(check).args(["--no-cache", "--config"]);
+        ruff.arg("tests/python/pyproject.toml").args(["bindings/node", "ffi", "examples"]);
+        shell::run(&mut ruff)?;
     }
     Ok(())
 }

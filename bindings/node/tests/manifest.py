@@ -1,7 +1,8 @@
 """Writes model files and what torch finds in them: `python manifest.py FOLDER [MODEL...]`.
 
-`manifest.json` lists each file with its tensors by name: element type, shape, and the SHA-256 of the
-elements in a row. The models are published files, of which only torch's own safe loader reads any.
+`manifest.json` lists each file with its tensors by name: element type, shape, and the SHA-256 of
+the elements in a row. The models are published files; of them, only torch's own safe loader reads
+any.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ DTYPES = [
 
 
 def contents(tensor: torch.Tensor) -> bytes:
+    """The elements in a row."""
     row = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
     return row.view(torch.uint8).numpy().tobytes() if row.numel() else b""
 
 
 def described(tensor: torch.Tensor) -> dict[str, Any]:
+    """What the manifest says of a tensor."""
     return {
         "dtype": str(tensor.dtype).removeprefix("torch."),
         "shape": list(tensor.shape),
@@ -37,6 +40,7 @@ def described(tensor: torch.Tensor) -> dict[str, Any]:
 
 
 def tensors(value: Any, path: list[str], found: dict[str, Any]) -> dict[str, Any]:
+    """The tensors below a value, by dotted name."""
     if isinstance(value, torch.Tensor):
         found[".".join(path)] = described(value)
     elif isinstance(value, dict):
@@ -71,9 +75,12 @@ def made(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Writes the files and the manifest."""
     folder, models = Path(sys.argv[1]), [Path(path) for path in sys.argv[2:]]
     state = tensors(made(folder), [], {})
-    files = [{"path": str(folder / name), "tensors": state} for name in ("kinds.pt", "kinds-legacy.pt")]
+    files = [
+        {"path": str(folder / name), "tensors": state} for name in ("kinds.pt", "kinds-legacy.pt")
+    ]
     torch.save(
         {
             "__proto__": {"polluted": True},

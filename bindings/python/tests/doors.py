@@ -1,8 +1,8 @@
 """The vectors through the Python door: `python doors.py bytes|path FOLDER`.
 
-`FOLDER/list.tsv` has a line for each input: its id, the name under which it is given, and its path below
-FOLDER, with tabs between. For each a line comes out: the id, a tab, the canonical JSON of the report, or
-`error:` and the code of what could not be judged.
+`FOLDER/list.tsv` has a line for each input: its id, the name under which it is given, and its path
+below FOLDER, with tabs between. For each a line comes out: the id, a tab, the canonical JSON of the
+report, or `error:` and the code of what could not be judged.
 """
 
 from __future__ import annotations
