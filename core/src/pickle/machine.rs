@@ -509,7 +509,9 @@ where
             }
             _ => None,
         };
-        Ok(index.and_then(|index| usize::try_from(index).ok()))
+        // Beyond what this machine counts to is beyond every limit, and no other mistake than that.
+        let index = index.and_then(|index| u64::try_from(index).ok());
+        Ok(index.map(|index| usize::try_from(index).unwrap_or(usize::MAX)))
     }
 
     #[inline]
