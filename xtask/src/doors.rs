@@ -12,6 +12,7 @@ mod command;
 mod compare;
 mod inputs;
 mod programs;
+mod readme;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ pub(crate) struct Arguments {
 /// Runs the chore.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut skips = env::Skips::default();
-    table(arguments.only.as_deref().unwrap_or(""), &mut skips)?;
+    table(&arguments.only.as_deref().unwrap_or("").to_lowercase(), &mut skips)?;
     skips.close()
 }
 
@@ -100,7 +101,7 @@ fn table(only: &str, skips: &mut env::Skips) -> Result<()> {
         let seconds = started.elapsed().as_secs_f32();
         rows.push(Row { name: "command", bytes: None, path: Some(outcome), seconds });
     }
-    for door in DOORS.iter().filter(|door| door.name.contains(only)) {
+    for door in DOORS.iter().filter(|door| door.name.to_lowercase().contains(only)) {
         let Some(mut program) = programs::found(door, skips) else { continue };
         let started = Instant::now();
         let mut run = |mode: Mode, list: &str, wanted: &Lines| -> Outcome {
@@ -122,7 +123,7 @@ fn table(only: &str, skips: &mut env::Skips) -> Result<()> {
     let wrong: Vec<&str> =
         rows.iter().filter(|row| row.different() > 0).map(|row| row.name).collect();
     ensure!(wrong.is_empty(), "other bytes than Rust's from {}", wrong.join(", "));
-    Ok(())
+    readme::run(&folder, only, skips)
 }
 
 /// What a program says of a list.

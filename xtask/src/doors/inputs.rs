@@ -126,11 +126,11 @@ fn line(id: &str, name: &str, path: &str) -> Result<String> {
 }
 
 #[cfg(unix)]
-fn link(target: &str, path: &Path) -> std::io::Result<()> {
+pub(super) fn link(target: &str, path: &Path) -> std::io::Result<()> {
     std::os::unix::fs::symlink(target, path)
 }
 
 #[cfg(not(unix))]
-fn link(_: &str, _: &Path) -> std::io::Result<()> {
+pub(super) fn link(_: &str, _: &Path) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }

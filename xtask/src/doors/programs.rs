@@ -3,7 +3,7 @@
 //! Each is what its own step of the tests has built, and is told apart from one that fails: what is
 //! not there is said by name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -41,8 +41,12 @@ pub(crate) struct Door {
 pub(crate) const DOORS: [Door; 5] = [
     Door { name: "C", takes_paths: true, program: || compiled("c") },
     Door { name: "C++", takes_paths: true, program: || compiled("c++") },
-    Door { name: "Python", takes_paths: true, program: python },
-    Door { name: "Node", takes_paths: true, program: node },
+    Door {
+        name: "Python",
+        takes_paths: true,
+        program: || Ok(with(python()?, "bindings/python/tests/doors.py")),
+    },
+    Door { name: "Node", takes_paths: true, program: addon },
     Door { name: "browser", takes_paths: false, program: browser },
 ];
 
@@ -66,53 +70,65 @@ fn built(name: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// The program in C or C++, against the header and the static library.
+/// The program in C or C++.
 fn compiled(language: &str) -> Result<Command> {
-    let (compiler, standard, source) = match language {
-        "c" => ("cc", "-std=c99", "ffi/tests/doors.c"),
-        _ => ("c++", "-std=c++17", "ffi/tests/cpp/doors.cpp"),
-    };
-    let root = place::root();
-    ensure!(root.join(source).is_file(), "there is no `{source}`");
+    let source = if language == "c" { "ffi/tests/doors.c" } else { "ffi/tests/cpp/doors.cpp" };
+    let program = shell::target_folder()?.join("doors").join(format!("doors-{language}"));
+    compile(language, &place::root().join(source), &program)
+}
+
+/// Compiles a program against the headers and the static library of the tree.
+pub(crate) fn compile(language: &str, source: &Path, program: &Path) -> Result<Command> {
+    let (compiler, standard) =
+        if language == "c" { ("cc", "-std=c99") } else { ("c++", "-std=c++17") };
+    ensure!(source.is_file(), "there is no `{}`", source.display());
     place::on_path(compiler).with_context(|| format!("no `{compiler}` on the path"))?;
     let mut library = shell::cargo();
     shell::run(library.args(["build", "--quiet", "--package", "secure-torch-ffi"]))?;
-    let folder = shell::target_folder()?.join("doors");
-    let program = folder.join(format!("doors-{language}"));
     let mut compile = shell::command(compiler);
-    compile.args([standard, "-O1", "-Iffi/include", source, "-o"]).arg(&program);
+    compile.args([standard, "-O1", "-Wall", "-Werror", "-Iffi/include"]).arg(source);
+    compile.arg("-o").arg(program);
     compile.arg(built("libsecure_torch_ffi.a")?).args(["-lpthread", "-ldl", "-lm"]);
     shell::run(&mut compile)?;
     Ok(shell::command(program))
 }
 
 /// The wheel, as it was installed by its step.
-fn python() -> Result<Command> {
+pub(crate) fn python() -> Result<Command> {
     let folder = shell::target_folder()?.join("wheel-venv");
     let python = place::python_of(&folder);
     ensure!(python.is_file(), "the wheel is not installed: run `cargo xtask test wheel`");
     let mut command = shell::command(python);
-    command.arg("-I").arg(place::root().join("bindings/python/tests/doors.py"));
+    command.arg("-I");
     Ok(command)
 }
 
-fn node() -> Result<Command> {
-    let program = place::on_path("node").context("no `node` on the path")?;
-    let script = place::root().join("bindings/node/tests/doors.mjs");
-    ensure!(script.is_file(), "there is no `bindings/node/tests/doors.mjs`");
-    let mut command = shell::command(program);
-    command.arg(script);
-    Ok(command)
+/// Node itself.
+pub(crate) fn node() -> Result<Command> {
+    Ok(shell::command(place::on_path("node").context("no `node` on the path")?))
+}
+
+/// A command with one argument more.
+fn with(mut command: Command, script: &str) -> Command {
+    command.arg(place::root().join(script));
+    command
+}
+
+/// The Node package in the tree, which its step builds.
+fn addon() -> Result<Command> {
+    let package = place::root().join("bindings/node");
+    ensure!(
+        package.join("dist/index.js").is_file(),
+        "the Node package is not built: run `cargo xtask test node`"
+    );
+    Ok(with(node()?, "bindings/node/tests/doors.mjs"))
 }
 
 fn browser() -> Result<Command> {
-    let program = place::on_path("node").context("no `node` on the path")?;
-    let script = place::root().join("bindings/wasm/tests/doors.mjs");
-    ensure!(script.is_file(), "there is no `bindings/wasm/tests/doors.mjs`");
     let package = web::package()?;
     ensure!(package.is_dir(), "the browser build is not there: run `cargo xtask test web`");
-    let mut command = shell::command(program);
-    command.arg(script).env("SECURE_TORCH_WASM", package);
+    let mut command = with(node()?, "bindings/wasm/tests/doors.mjs");
+    command.env("SECURE_TORCH_WASM", package);
     Ok(command)
 }
 
