@@ -19,7 +19,7 @@ struct DLManagedTensorVersioned {
     dl_tensor tensor;
 };
 
-static unsigned char file[512];
+static unsigned char file[MAPPED + 512];
 static size_t length;
 
 static void library(void) {
@@ -94,7 +94,7 @@ static void values(const secure_torch_checkpoint *checkpoint) {
     CHECK(is(metadata.key, "made") && is(metadata.value, "here"));
 }
 
-static void tensors(secure_torch_checkpoint *checkpoint) {
+static void tensors(secure_torch_checkpoint *checkpoint, bool mapped) {
     secure_torch_named_tensor named;
     OK(secure_torch_checkpoint_tensor(checkpoint, 0, &named, &error));
     secure_torch_tensor info;
@@ -120,6 +120,7 @@ static void tensors(secure_torch_checkpoint *checkpoint) {
     secure_torch_storage storage;
     OK(secure_torch_storage_info(checkpoint, info.storage, &storage, &error));
     CHECK(storage.length == secure_torch_memory_length(memory));
+    CHECK(secure_torch_memory_is_mapped(memory) == mapped);
 
     /* Another handle keeps it alive; the exports stay when that goes too. */
     secure_torch_checkpoint *other = secure_torch_checkpoint_clone(checkpoint);
@@ -149,15 +150,17 @@ static void loaded(const char *path) {
     CHECK(secure_torch_report_load_allowed(report));
     secure_torch_report_free(report);
     values(checkpoint);
-    tensors(checkpoint);
+    tensors(checkpoint, false);
     secure_torch_load_options *options = secure_torch_load_options_new();
     OK(secure_torch_load_options_set_sealed(options, true, &error));
     OK(secure_torch_load_options_set_audit_only(options, false, &error));
     OK(secure_torch_load_options_set_python2_text(options, SECURE_TORCH_PYTHON2_TEXT_LATIN1, &error));
     OK(secure_torch_load_path(path, strlen(path), NULL, options, &checkpoint, NULL, &error));
     values(checkpoint);
-    tensors(checkpoint);
+    tensors(checkpoint, true);
     secure_torch_load_options_free(options);
+    OK(secure_torch_load_path(path, strlen(path), NULL, NULL, &checkpoint, NULL, &error));
+    tensors(checkpoint, true);
 }
 
 static void converted(const char *path) {
@@ -219,7 +222,7 @@ static void policies(void) {
 int main(int count, char **arguments) {
     CHECK(count == 2);
     const char *path = arguments[1];
-    length = safetensors(file);
+    length = safetensors(file, MAPPED);
     FILE *out = fopen(path, "wb");
     CHECK(out && fwrite(file, 1, length, out) == length && fclose(out) == 0);
     library();

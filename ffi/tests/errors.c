@@ -93,7 +93,7 @@ static void hostile(void) {
     secure_torch_error_free(error);
     /* Every stump and every flipped byte of an honest file: any result, and no memory that is not ours. */
     static unsigned char file[512];
-    const size_t length = safetensors(file);
+    const size_t length = safetensors(file, 0);
     for (size_t at = 0; at < length; at++) {
         for (int how = 0; how < 2; how++) {
             unsigned char *copy = malloc(length);
@@ -114,7 +114,7 @@ static void hostile(void) {
 static void forged(void) {
     static unsigned char file[512];
     secure_torch_checkpoint *made = NULL;
-    OK(secure_torch_load_bytes(TEXT("m"), file, safetensors(file), NULL, NULL, &made, NULL, &error));
+    OK(secure_torch_load_bytes(TEXT("m"), file, safetensors(file, 0), NULL, NULL, &made, NULL, &error));
     const uint64_t payloads[] = {0, 1, 3, 255, UINT32_MAX, (uint64_t)1 << 33, UINT64_MAX};
     for (uint32_t kind = 0; kind < 64; kind++) {
         for (size_t at = 0; at < sizeof(payloads) / sizeof(*payloads); at++) {

@@ -39,19 +39,22 @@ static inline int is(secure_torch_str text, const char *wanted) {
 /* A pickle that calls os.system. Nobody unpickles it. */
 static const char EVIL[] = "cposix\nsystem\n(S'echo hello'\ntR.";
 
-/* A safetensors file of a matrix and a vector that lie one behind the other, with metadata. */
-static inline size_t safetensors(unsigned char *file) {
+/* From here on a file is mapped instead of read. */
+#define MAPPED 70000
+
+/* A safetensors file of a matrix and a vector that lie one behind the other, with metadata. Its header is
+   padded with so many spaces, a multiple of eight: with MAPPED of them the file is mapped. */
+static inline size_t safetensors(unsigned char *file, size_t padding) {
     static const char header[] =
         "{\"__metadata__\":{\"made\":\"here\"},"
         "\"layer.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-        "\"layer.bias\":{\"dtype\":\"I16\",\"shape\":[2],\"data_offsets\":[24,28]}}  ";
-    const size_t length = sizeof(header) - 1;
+        "\"layer.bias\":{\"dtype\":\"I16\",\"shape\":[2],\"data_offsets\":[24,28]}}";
+    const size_t length = (sizeof(header) - 1 + 7) / 8 * 8 + padding;
     const float weight[6] = {0.0f, 1.0f, 2.0f, 3.0f, 4.0f, 5.0f};
     const int16_t bias[2] = {-7, 300};
-    memset(file, 0, 8);
-    file[0] = (unsigned char)(length & 255);
-    file[1] = (unsigned char)(length >> 8);
-    memcpy(file + 8, header, length);
+    for (int at = 0; at < 8; at++) file[at] = (unsigned char)((uint64_t)length >> (8 * at) & 255);
+    memset(file + 8, ' ', length);
+    memcpy(file + 8, header, sizeof(header) - 1);
     memcpy(file + 8 + length, weight, sizeof(weight));
     memcpy(file + 8 + length + sizeof(weight), bias, sizeof(bias));
     return 8 + length + sizeof(weight) + sizeof(bias);

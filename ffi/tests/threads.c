@@ -1,5 +1,7 @@
-/* Eight threads share a policy, a report and a checkpoint, and judge and load beside that. With `race`,
-   two of them write to one tensor at once, which ThreadSanitizer has to tell. */
+/* Eight threads share a policy, a report and a checkpoint, and judge and load beside that.
+
+   What the header forbids, ThreadSanitizer has to tell: with `write` they write to one tensor at once, with
+   `set` they set the policy that others use, which happens inside the library. */
 #include <pthread.h>
 
 #include "test.h"
@@ -7,13 +9,13 @@
 #define THREADS 8
 #define ROUNDS 12
 
-static unsigned char file[512];
+static unsigned char file[MAPPED + 512];
 static size_t length;
 static const char *path;
 static secure_torch_policy *policy;
 static secure_torch_report *report;
 static secure_torch_checkpoint *shared;
-static int racing;
+static int writing, setting;
 
 static void *work(void *given) {
     const size_t mine = *(size_t *)given;
@@ -36,7 +38,8 @@ static void *work(void *given) {
         OK(secure_torch_tensor_data(made, named.tensor, &elements, &error));
         OK(secure_torch_tensor_data(shared, named.tensor, &again, &error));
         CHECK(elements.data == again.data);
-        if (racing) ((unsigned char *)elements.data)[0] = (unsigned char)mine;
+        if (writing) ((unsigned char *)elements.data)[0] = (unsigned char)mine;
+        if (setting) OK(secure_torch_policy_set_max_threat_score(policy, 20, &error));
         OK(secure_torch_checkpoint_prepare(made, true, &error));
         secure_torch_checkpoint_free(made);
         secure_torch_checkpoint_free(own);
@@ -51,8 +54,9 @@ static void *work(void *given) {
 int main(int count, char **arguments) {
     CHECK(count >= 2);
     path = arguments[1];
-    racing = count > 2 && strcmp(arguments[2], "race") == 0;
-    length = safetensors(file);
+    writing = count > 2 && strcmp(arguments[2], "write") == 0;
+    setting = count > 2 && strcmp(arguments[2], "set") == 0;
+    length = safetensors(file, MAPPED);
     FILE *out = fopen(path, "wb");
     CHECK(out && fwrite(file, 1, length, out) == length && fclose(out) == 0);
     policy = secure_torch_policy_new();
