@@ -53,11 +53,13 @@ pub enum Input {
     Zip50000,
     /// A PyTorch archive of 10 GB that is nearly all holes.
     Sparse,
+    /// One of 1 GB.
+    Sparse1,
 }
 
 impl Input {
     /// Every input with its name.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Mixed2, "mixed-2"),
         (Self::Mixed4, "mixed-4"),
         (Self::Mixed2Tenth, "mixed-2-tenth"),
@@ -67,6 +69,7 @@ impl Input {
         (Self::Zip300, "zip-300"),
         (Self::Zip50000, "zip-50000"),
         (Self::Sparse, "sparse-10g"),
+        (Self::Sparse1, "sparse-1g"),
     ];
 
     /// The input of a name.
@@ -85,7 +88,7 @@ impl Input {
 
     const fn extension(self) -> &'static str {
         match self {
-            Self::Zip300 | Self::Zip50000 | Self::Sparse => "pt",
+            Self::Zip300 | Self::Zip50000 | Self::Sparse | Self::Sparse1 => "pt",
             _ => "pkl",
         }
     }
@@ -131,15 +134,17 @@ impl Input {
             // Six members are no storages.
             Self::Zip300 => small_checkpoint(file.reopen()?, 300 - 6)?,
             Self::Zip50000 => small_checkpoint(file.reopen()?, 50_000 - 6)?,
-            Self::Sparse => {
-                let elements = sparse_elements();
-                let pickle = state_dict::pickle_of(&elements);
-                archive::checkpoint(file.reopen()?, &pickle, &elements, true)?;
-            }
+            Self::Sparse => sparse_checkpoint(file.reopen()?, &sparse_elements())?,
+            Self::Sparse1 => sparse_checkpoint(file.reopen()?, &[4_096 * 4_096; 16])?,
         }
         file.persist(path)?;
         Ok(())
     }
+}
+
+fn sparse_checkpoint(file: File, elements: &[u64]) -> Result<()> {
+    archive::checkpoint(file, &state_dict::pickle_of(elements), elements, true)?;
+    Ok(())
 }
 
 fn small_checkpoint(file: File, tensors: usize) -> Result<()> {

@@ -8,6 +8,7 @@
 //!
 //! What it refuses to do: compare times of different bytes, or hide a peer that failed.
 
+mod doors;
 mod load;
 mod measure;
 mod table;
@@ -25,7 +26,7 @@ use table::Table;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only tables whose name contains this: `mixed-2`, `mixed-4`, `tensors`, `archives`,
-    /// `real`, `instructions`; and `load`, which is run by its name alone.
+    /// `real`, `instructions`; and `load` and `doors`, which are run by their names alone.
     filter: Option<String>,
     /// A tenth of each generated file: for every subject, so that the bytes stay the same.
     #[arg(long)]
@@ -51,6 +52,9 @@ const PEERS: [(&str, &[&str], &str); 4] = [
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.filter.as_deref() == Some("load") {
         return load::run(arguments.quick, arguments.rounds);
+    }
+    if arguments.filter.as_deref() == Some("doors") {
+        return doors::run(arguments.rounds);
     }
     let mut skips = env::Skips::default();
     println!("==> building the runner (release profile)");

@@ -102,13 +102,10 @@ fn table(only: &str, skips: &mut env::Skips) -> Result<()> {
         rows.push(Row { name: "command", bytes: None, path: Some(outcome), seconds });
     }
     for door in DOORS.iter().filter(|door| door.name.to_lowercase().contains(only)) {
-        let Some(mut program) = programs::found(door, skips) else { continue };
+        let Some(program) = programs::found(door, skips) else { continue };
         let started = Instant::now();
-        let mut run = |mode: Mode, list: &str, wanted: &Lines| -> Outcome {
-            let mut again = shell::command(program.get_program());
-            again.args(program.get_args());
-            again.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            match judged(std::mem::replace(&mut program, again), mode.name(), &folder, list) {
+        let run = |mode: Mode, list: &str, wanted: &Lines| -> Outcome {
+            match judged(shell::again(&program), mode.name(), &folder, list) {
                 Ok(found) => compare(wanted, &found),
                 Err(error) => Outcome { equal: 0, different: vec![format!("{error:#}")] },
             }
@@ -120,10 +117,11 @@ fn table(only: &str, skips: &mut env::Skips) -> Result<()> {
     }
     print(&rows, by_bytes.len(), by_path.len());
     println!("    sha-256 of Rust's reports of vectors and names: {}", hash(&by_bytes));
+    let examples = readme::run(&folder, only, skips);
     let wrong: Vec<&str> =
         rows.iter().filter(|row| row.different() > 0).map(|row| row.name).collect();
     ensure!(wrong.is_empty(), "other bytes than Rust's from {}", wrong.join(", "));
-    readme::run(&folder, only, skips)
+    examples
 }
 
 /// What a program says of a list.

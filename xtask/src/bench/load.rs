@@ -411,7 +411,11 @@ fn package() -> Result<PathBuf> {
         "--package",
         "secure-torch-python",
     ]))?;
-    let release = shell::target_folder()?.join("release");
+    packaged(&shell::target_folder()?.join("release"))
+}
+
+/// The folder to import from, where its native half is built in the release profile.
+pub(super) fn packaged(release: &Path) -> Result<PathBuf> {
     let folder = release.join("bench-package");
     let package = folder.join("secure_torch");
     if package.is_dir() {
@@ -425,8 +429,8 @@ fn package() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Copies a folder of Python modules.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// Copies a folder of modules.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make `{}`", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read `{}`", from.display()))? {
         let entry = entry?;
