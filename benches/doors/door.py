@@ -31,7 +31,8 @@ def scans(times: int, path: str) -> str:
 
 def load(path: str) -> str:
     """Resident memory before and after loading, and with a byte of every page read."""
-    import numpy  # noqa: PLC0415 - scans do without it, and are measured without it
+    # Scans do without it, and are measured without it.
+    import numpy
 
     before = resident()
     state: dict[str, Any] = secure_torch.load(path)
