@@ -36,7 +36,7 @@ void scans(long times, const std::string& path) {
 void load(const std::string& path) {
   const auto before = resident();
   const auto checkpoint = secure_torch::load(path);
-  if (!checkpoint) throw std::runtime_error(checkpoint.error().message());
+  if (!checkpoint) throw std::runtime_error(std::string(checkpoint.error().message()));
   const auto tensors = checkpoint->tensors();
   if (!tensors) throw std::runtime_error("no tensors");
   std::vector<secure_torch::Span<std::uint8_t>> seen;

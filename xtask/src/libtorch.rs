@@ -90,9 +90,7 @@ fn build(folder: &Path, prefix: &Path, examples: &Path, torch: Option<&Path>) ->
     let into = folder.join("build");
     let define = |name: &str, path: &Path| format!("-D{name}={}", path.display());
     let mut configure = shell::command(tools.join("cmake"));
-    configure
-        .args(["-S", "ffi/tests/cpp", "-G", "Ninja", "--log-level=WARNING", "-Wno-dev", "-B"])
-        .arg(&into);
+    configure.args(["-S", "ffi/tests/cpp", "-G", "Ninja", "--log-level=WARNING", "-B"]).arg(&into);
     configure.arg(define("CMAKE_MAKE_PROGRAM", &tools.join("ninja")));
     configure.arg(define("CMAKE_PREFIX_PATH", prefix));
     configure.arg(define("SECURE_TORCH_EXAMPLES", examples));
