@@ -14,7 +14,7 @@ const folder = process.argv[2];
 const built = process.env.SECURE_TORCH_WASM ?? resolve(here, '../../../target/npm/secure-torch-wasm');
 writeFileSync(
   join(folder, 'example.html'),
-  `<!doctype html><title>An example</title>
+  `<!doctype html><title>An example</title><link rel="icon" href="data:,">
 <script type="importmap">{ "imports": { "secure-torch-wasm": "/engine/index.js" } }</script>
 <script type="module">
   try {
