@@ -189,11 +189,11 @@ impl Row {
     }
 }
 
-fn print(rows: &[Row], by_bytes: usize, by_path: usize) {
-    println!("\n    the same bytes as Rust: {by_bytes} inputs as bytes, {by_path} as paths\n");
+fn print(rows: &[Row], by_bytes: usize, inputs: usize) {
+    println!("\n    the same bytes as Rust: {by_bytes} inputs as bytes, {inputs} as paths\n");
     println!(
-        "    {:<8} {:>11} {:>9} {:>10} {:>9} {:>8}",
-        "door", "bytes equal", "different", "path equal", "different", "seconds"
+        "    {:<8} {:>11} {:>9} {:>10} {:>9} {:>7} {:>8}",
+        "door", "bytes equal", "different", "path equal", "different", "skipped", "seconds"
     );
     for row in rows {
         let cells = |outcome: &Option<Outcome>| match outcome {
@@ -201,8 +201,12 @@ fn print(rows: &[Row], by_bytes: usize, by_path: usize) {
             None => ("-".to_owned(), "-".to_owned()),
         };
         let ((equal, different), (by_path, others)) = (cells(&row.bytes), cells(&row.path));
+        // What a door has no such way in for.
+        let skipped = [(&row.bytes, by_bytes), (&row.path, inputs)];
+        let skipped: usize =
+            skipped.iter().filter(|(done, _)| done.is_none()).map(|(_, count)| count).sum();
         println!(
-            "    {:<8} {equal:>11} {different:>9} {by_path:>10} {others:>9} {:>8.1}",
+            "    {:<8} {equal:>11} {different:>9} {by_path:>10} {others:>9} {skipped:>7} {:>8.1}",
             row.name, row.seconds
         );
     }
