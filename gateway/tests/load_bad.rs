@@ -1,13 +1,19 @@
 //! Files of every layout that can be loaded, cut and damaged: each is a typed error with its place,
 //! or a checkpoint in which every tensor lies inside its storage and every storage inside the file.
 
+#[path = "common/content.rs"]
+mod content;
+#[path = "common/files.rs"]
+mod files;
+#[path = "common/numbers.rs"]
+mod numbers;
+
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Cursor, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use base64::Engine;
+use files::files;
+use numbers::Numbers;
 use secure_torch::core::checkpoint::Object;
 use secure_torch::{Checkpoint, Code, LoadOptions, Policy, Source, load_shared};
 use zip::write::SimpleFileOptions;
@@ -15,28 +21,6 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// What a damaged file may end in.
 const CODES: [Code; 3] = [Code::Malformed, Code::Unsupported, Code::TooLarge];
-
-/// A small generator of repeatable numbers (Marsaglia's xorshift64*).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
-    }
-}
-
-fn seed() -> u64 {
-    let seed = match std::env::var("SECURE_TORCH_SEED").as_deref() {
-        Err(_) => 0x5eed_0004,
-        Ok("random") => std::time::UNIX_EPOCH.elapsed().unwrap().as_secs(),
-        Ok(seed) => seed.parse().expect("a number, or `random`"),
-    };
-    println!("SECURE_TORCH_SEED={seed}");
-    seed
-}
 
 /// A small file that loads, and its format.
 struct Sample {
@@ -48,27 +32,12 @@ struct Sample {
 /// The vectors that load, and that are small. What the policy would block is loaded as well: the
 /// readers have to stand on their own.
 fn samples() -> Vec<Sample> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors");
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    paths.sort();
     let mut samples = Vec::new();
-    for path in paths.iter().filter(|path| path.extension().is_some_and(|e| e == "json")) {
-        let document: serde_json::Value =
-            serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-        for vector in document["vectors"].as_array().into_iter().flatten() {
-            let (Some(input), Some(name)) = (vector["input"].as_str(), vector["name"].as_str())
-            else {
-                continue;
-            };
-            let bytes = base64::engine::general_purpose::STANDARD.decode(input).unwrap();
-            if bytes.len() > 8192 {
-                continue;
-            }
-            if let Ok((made, format)) = load(name, &bytes)
-                && made.storages().iter().any(|storage| storage.bytes > 0)
-            {
-                samples.push(Sample { name: name.to_owned(), format, bytes });
-            }
+    for (_, name, bytes) in files(8192) {
+        if let Ok((made, format)) = load(&name, &bytes)
+            && made.storages().iter().any(|storage| storage.bytes > 0)
+        {
+            samples.push(Sample { name, format, bytes });
         }
     }
     let arrays: Vec<_> =
@@ -196,7 +165,7 @@ fn cut_files_are_errors() {
 
 #[test]
 fn changed_bytes_are_errors_or_sound() {
-    let mut numbers = Numbers(seed());
+    let mut numbers = Numbers::seeded(0x5eed_0004);
     let samples = samples();
     let mut formats: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
     for sample in &samples {

@@ -3,6 +3,15 @@
 //! Every vector, damaged archives, and the real models of the cache, under limits that make each
 //! of them a long file; then files of ten gigabytes, of which a few megabytes are read.
 
+#[path = "common/content.rs"]
+mod content;
+#[path = "common/damage.rs"]
+mod damage;
+#[path = "common/files.rs"]
+mod files;
+#[path = "common/numbers.rs"]
+mod numbers;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,7 +19,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use base64::Engine;
+use damage::damage;
+use files::files;
+use numbers::Numbers;
 use secure_torch::{Policy, Ranged, ReadAt, Report, Source, Verdict, scan, scan_ranged};
 use secure_torch_core::limits::Limits;
 
@@ -91,41 +102,9 @@ impl Count {
     }
 }
 
-/// Every vector that is one file: its id, name and bytes.
-fn vectors() -> Vec<(String, String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors");
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    paths.sort();
-    let mut vectors = Vec::new();
-    for path in paths.iter().filter(|path| path.extension().is_some_and(|e| e == "json")) {
-        let document: serde_json::Value =
-            serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-        for vector in document["vectors"].as_array().into_iter().flatten() {
-            let bytes = match (vector["input"].as_str(), vector["recipe"].as_array()) {
-                (Some(input), _) => {
-                    base64::engine::general_purpose::STANDARD.decode(input).unwrap()
-                }
-                (None, Some(steps)) => steps.iter().flat_map(step).collect(),
-                (None, None) => continue,
-            };
-            let text = |key: &str| vector[key].as_str().unwrap().to_owned();
-            vectors.push((text("id"), text("name"), bytes));
-        }
-    }
-    assert!(vectors.len() > 400);
-    vectors
-}
-
-fn step(step: &serde_json::Value) -> Vec<u8> {
-    let hex = step[1].as_str().unwrap();
-    let digits = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(digits).collect();
-    bytes.repeat(step[2].as_u64().map_or(1, |count| usize::try_from(count).unwrap()))
-}
-
 #[test]
 fn vectors_are_judged_alike_or_refused() {
-    let vectors = vectors();
+    let vectors = files(usize::MAX);
     for (whole, held) in [(0, 1 << 30), (1 << 10, 1 << 16), (0, 1 << 12), (0, 0)] {
         let mut count = Count::default();
         for (id, name, bytes) in &vectors {
@@ -141,71 +120,42 @@ fn vectors_are_judged_alike_or_refused() {
     }
 }
 
-/// A small generator of repeatable numbers (Marsaglia's xorshift64*).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
-    }
-
-    fn damage(&mut self, bytes: &mut Vec<u8>) {
-        let at = self.below(bytes.len());
-        match self.below(5) {
-            0 => bytes[at] ^= 1 << self.below(8),
-            1 => bytes[at] = self.below(256) as u8,
-            2 => bytes.truncate(at.max(1)),
-            3 => drop(bytes.drain(at..(at + self.below(16)).min(bytes.len() - 1).max(at))),
-            _ => {
-                let piece = bytes[at..(at + self.below(64)).min(bytes.len())].to_vec();
-                bytes.splice(at..at, piece);
-            }
-        }
-    }
-}
-
 #[test]
 fn damaged_files_are_judged_alike_or_refused() {
-    let vectors = vectors();
-    let mut numbers = Numbers(0x5eed_0002);
+    let vectors = files(1 << 16);
+    let mut numbers = Numbers::seeded(0x5eed_0002);
     let mut count = Count::default();
     let policies = [policy(0, 1 << 30), policy(0, 1 << 11)];
     for round in 0..20_000 {
         let (id, name, bytes) = &vectors[numbers.below(vectors.len())];
-        if bytes.is_empty() || bytes.len() > 1 << 16 {
-            continue;
-        }
+        let (_, _, other) = &vectors[numbers.below(vectors.len())];
         let mut bytes = bytes.clone();
         for _ in 0..=numbers.below(3) {
-            numbers.damage(&mut bytes);
+            damage(&mut numbers, &mut bytes, other);
         }
         count.add(id, name, &bytes, &policies[round % 2]);
     }
     count.print("damaged vectors");
 }
 
-/// The real models that other tests have fetched: `cargo xtask test` does.
+/// The real models of `SECURE_TORCH_INPUTS`: `cargo xtask test` names the folder, and says so where
+/// there is none.
 fn models() -> Vec<PathBuf> {
-    // The place that `xtask/src/place.rs` names.
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("SECURE_TORCH_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|base| base.join("secure-torch")))
-        .or_else(|| set("HOME").map(|home| home.join(".cache/secure-torch")));
-    let text = cache.and_then(|cache| fs::read_to_string(cache.join("inputs/index.json")).ok());
-    let Some(text) = text else { return Vec::new() };
+    let Some(folder) = std::env::var_os("SECURE_TORCH_INPUTS") else { return Vec::new() };
+    let text = fs::read_to_string(Path::new(&folder).join("index.json")).unwrap();
     let index: serde_json::Value = serde_json::from_str(&text).unwrap();
     let paths = index.as_array().unwrap().iter();
-    paths.filter_map(|entry| Some(PathBuf::from(entry["path"].as_str()?))).collect()
+    let paths: Vec<PathBuf> = paths.map(|entry| entry["path"].as_str().unwrap().into()).collect();
+    assert!(!paths.is_empty());
+    paths
 }
 
 #[test]
 fn real_models_are_judged_alike_or_refused() {
     let models = models();
     if models.is_empty() {
-        println!("skipped: no models are in the cache");
+        println!("skipped: `SECURE_TORCH_INPUTS` names no folder");
+        return;
     }
     for (whole, held) in [(0, 1 << 30), (1 << 16, 1 << 22)] {
         let mut count = Count::default();
@@ -230,6 +180,7 @@ fn real_models_are_judged_alike_or_refused() {
                 read += reader.read.get();
             }
         }
+        assert!(length > 0, "no long model is there");
         count.print(&format!("models, {whole} whole and {held} held"));
         println!("    of {length} bytes in PyTorch archives and safetensors {read} were read");
     }
@@ -442,7 +393,7 @@ impl ReadAt for Failing {
 
 #[test]
 fn a_piece_that_cannot_be_read_is_an_error() {
-    let (_, name, bytes) = vectors()
+    let (_, name, bytes) = files(1 << 16)
         .into_iter()
         .find(|(_, name, bytes)| name == "model.pt" && bytes.starts_with(b"PK"))
         .unwrap();

@@ -2,12 +2,15 @@
 //!
 //! All differences are printed at once. `SECURE_TORCH_VECTOR=<part of an id>` runs a few.
 
+#[path = "common/content.rs"]
+mod content;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use base64::Engine;
+use content::{Step, content, documents, folder};
 use secure_torch::{
     Level, LoadError, LoadOptions, Policy, Report, Source, Verdict, load, scan, scan_paths,
 };
@@ -50,13 +53,6 @@ struct Node {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Step {
-    Hex(String, String),
-    Repeat(String, String, usize),
-}
-
-#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expect {
     verdict: String,
@@ -69,38 +65,14 @@ struct Expect {
     load: Option<String>,
 }
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors")
-}
-
-fn documents() -> Vec<Document> {
-    let mut paths: Vec<_> = fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .filter(|path| path.file_name().is_some_and(|name| name != "schema.json"))
-        .collect();
-    paths.sort();
-    let read = |path: &PathBuf| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    paths.iter().map(read).collect()
-}
-
-fn unhex(digits: &str) -> Vec<u8> {
-    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
-    (0..digits.len()).step_by(2).map(byte).collect()
-}
-
 /// The bytes of base64, or of a recipe, which are those of the hash.
 fn bytes(
     id: &str,
     (input, recipe): (&Option<String>, &Option<Vec<Step>>),
     (size, sha256): (Option<usize>, &Option<String>),
 ) -> Vec<u8> {
-    let bytes: Vec<u8> = match (input, recipe) {
-        (Some(input), None) => base64::engine::general_purpose::STANDARD.decode(input).unwrap(),
-        (None, Some(steps)) => steps.iter().flat_map(Step::expand).collect(),
-        _ => panic!("{id}: neither input nor recipe, or both"),
-    };
+    let bytes = content(input.as_deref(), recipe.as_deref());
+    let bytes = bytes.unwrap_or_else(|| panic!("{id}: neither input nor recipe, or both"));
     let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!((Some(bytes.len()), Some(&hash)), (size, sha256.as_ref()), "{id}: other bytes");
     bytes
@@ -222,23 +194,13 @@ impl Vector {
     }
 }
 
-impl Step {
-    fn expand(&self) -> Vec<u8> {
-        match self {
-            Self::Hex(kind, digits) if kind == "hex" => unhex(digits),
-            Self::Repeat(kind, digits, count) if kind == "repeat" => unhex(digits).repeat(*count),
-            Self::Hex(kind, ..) | Self::Repeat(kind, ..) => panic!("no such step: {kind}"),
-        }
-    }
-}
-
 #[test]
 fn every_vector_is_judged_as_expected() {
     let only = std::env::var("SECURE_TORCH_VECTOR").unwrap_or_default();
     let policy = Policy::default();
     let (mut table, mut failures) = (String::new(), String::new());
     let (mut total, mut failed) = (0, 0);
-    for document in documents() {
+    for document in documents::<Document>() {
         assert_eq!(document.generated_by, "cargo xtask vectors");
         let (mut count, mut bad) = (0, 0);
         for vector in document.vectors.iter().filter(|vector| vector.id.contains(&only)) {
@@ -274,7 +236,7 @@ fn every_vector_loads_as_expected() {
     let strict = Policy::default();
     let open = Policy { max_threat_score: 100, ..Policy::default() };
     let (mut failures, mut told, mut loaded) = (Vec::new(), 0, 0);
-    let documents = documents();
+    let documents: Vec<Document> = documents();
     let vectors = documents.iter().flat_map(|document| &document.vectors);
     for vector in vectors.filter(|vector| vector.id.contains(&only) && vector.tree.is_none()) {
         let Vector { id, name, expect, .. } = vector;
@@ -320,7 +282,7 @@ fn every_rule_is_expected_by_a_vector() {
     let table: toml::Table = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let rules = table["rule"].as_array().unwrap();
     let rules: BTreeSet<_> = rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
-    let documents = documents();
+    let documents: Vec<Document> = documents();
     let vectors = documents.iter().flat_map(|document| &document.vectors);
     let hit = vectors.flat_map(|vector| &vector.expect.rules).map(String::as_str).collect();
     let idle: Vec<_> = rules.difference(&hit).collect();
@@ -338,7 +300,7 @@ fn every_threat_has_a_vector() {
         .map(str::to_owned)
         .collect();
     let mut shown = BTreeSet::new();
-    for vector in documents().into_iter().flat_map(|document| document.vectors) {
+    for vector in documents::<Document>().into_iter().flat_map(|document| document.vectors) {
         let loads = vector.expect.load.is_none_or(|load| load == "ok");
         let honest = vector.expect.verdict == "allow" && loads;
         assert_eq!(honest, vector.threat.is_empty(), "{}: a threat, or none", vector.id);

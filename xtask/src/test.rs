@@ -141,13 +141,14 @@ fn rust_tests(_: &Arguments, skips: &mut env::Skips) -> Result<()> {
         test.arg("--no-fail-fast");
         test
     };
-    // Without it, `honest_archives_are_quiet` has nothing to read and passes all the same.
+    // Without them these have nothing to read and pass all the same.
     let inputs = place::inputs()?;
     if inputs.join("index.json").is_file() {
-        tests.env("SECURE_TORCH_ARCHIVES", inputs);
+        tests.env("SECURE_TORCH_ARCHIVES", &inputs).env("SECURE_TORCH_INPUTS", inputs);
     } else {
-        skips
-            .add("honest_archives_are_quiet", &anyhow!("no real inputs: run `cargo xtask inputs`"));
+        for test in ["honest_archives_are_quiet", "real_models_are_judged_alike_or_refused"] {
+            skips.add(test, &anyhow!("no real inputs: run `cargo xtask inputs`"));
+        }
     }
     shell::run(&mut tests)
 }
