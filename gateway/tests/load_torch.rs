@@ -1,8 +1,8 @@
 //! PyTorch files of every layout, from bytes made here to the bytes of their storages.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Seek as _, SeekFrom, Write};
 
-use secure_torch::core::checkpoint::{Dtype, Object, Value};
+use secure_torch::core::checkpoint::{Dtype, Object, Place, Value};
 use secure_torch::{Checkpoint, Code, LoadOptions, Policy, Source, load};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -159,6 +159,67 @@ fn a_mapped_file_is_not_copied() {
     let changed: Vec<u8> = there.iter().map(|byte| !byte).collect();
     std::fs::write(&path, changed).unwrap();
     check(&sealed, &[300_000]);
+}
+
+/// `(padding, sparse tensor)` as a legacy file: the indices 0 and 1 are a part of a storage, behind a
+/// storage that makes the file large enough to be mapped.
+fn sparse_over_a_part(padding: u8) -> Vec<u8> {
+    let text = |text: &str| {
+        let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+        [b"X", &length[..], text.as_bytes()].concat()
+    };
+    let tensor = |class: &str, key: &str, size: u32, view: &[u8], shape: &[u8], strides: &[u8]| {
+        let mut out = b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec();
+        out.extend(text("storage"));
+        out.extend(format!("ctorch\n{class}\n").bytes());
+        out.extend([text(key), text("cpu"), b"J".to_vec()].concat());
+        out.extend([&size.to_le_bytes()[..], view].concat());
+        out.extend([b"tQK\x00", shape, strides, b"\x89ccollections\nOrderedDict\n)RtR"].concat());
+        out
+    };
+    let mut out = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.".to_vec();
+    out.extend(b"\x80\x02}X\x0d\x00\x00\x00little_endian\x88s.\x80\x02(");
+    out.extend(text(&" ".repeat(padding.into())));
+    out.extend(b"ctorch._utils\n_rebuild_sparse_tensor\n(ctorch.serialization\n_get_layout\n");
+    out.extend([text("torch.sparse_coo"), b"\x85R(".to_vec()].concat());
+    let view = [b"(", &text("part")[..], b"K\x01K\x02t"].concat();
+    out.extend(tensor("LongStorage", "0", 3, &view, b"K\x01K\x02\x86", b"K\x02K\x01\x86"));
+    out.extend(tensor("FloatStorage", "1", 20_000, b"N", b"K\x02\x85", b"K\x01\x85"));
+    out.extend(b"ctorch\nSize\nK\x04\x85\x85R\x88ttRt.");
+    out.extend([b"\x80\x02](", &text("1")[..], &text("0"), b"e."].concat());
+    out.extend([&20_000_u64.to_le_bytes()[..], &floats(1, 20_000), &3_u64.to_le_bytes()].concat());
+    out.extend([9_u64, 0, 1].into_iter().flat_map(u64::to_le_bytes));
+    out
+}
+
+#[test]
+fn indices_are_what_was_checked_whatever_becomes_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    // A part that lies askew in the file is copied in any case: one of these does not.
+    for padding in 0..8 {
+        let path = folder.path().join(format!("{padding}.pt"));
+        let bytes = sparse_over_a_part(padding);
+        std::fs::write(&path, &bytes).unwrap();
+        let source = Source::open(&path).unwrap();
+        let made = load(source, &Policy::default(), &LoadOptions::default()).unwrap().0;
+        let sparse = made.objects().iter().find_map(|object| match object {
+            Object::Sparse(sparse) => Some(sparse),
+            _ => None,
+        });
+        let Object::Tensor(indices) = made.object(sparse.unwrap().indices) else { panic!() };
+        let storage = indices.storage().unwrap();
+        assert!(matches!(made.storage(storage).unwrap().place, Place::View { .. }));
+        // In place: a mapping would show it.
+        let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.seek(SeekFrom::Start(bytes.len() as u64 - 16)).unwrap();
+        file.write_all(&[0x7F; 16]).unwrap();
+        for memory in [made.memory(storage).unwrap(), made.copy(storage).unwrap()] {
+            // SAFETY: the memory is as long as it says, and lives as long as `memory`.
+            let there =
+                unsafe { std::slice::from_raw_parts(memory.start().as_ptr(), memory.len()) };
+            assert_eq!(there, [0_u64, 1].map(u64::to_le_bytes).concat());
+        }
+    }
 }
 
 #[test]

@@ -256,7 +256,8 @@ impl Checkpoint {
         let length = usize::try_from(storage.bytes).map_err(|_| lost())?;
         let kept = self.kept(id).is_some();
         match storage.place {
-            Place::View { of, offset } if of < id => {
+            // What was kept was checked, and the storage around it was not.
+            Place::View { of, offset } if of < id && !kept => {
                 let memory = self.memory(of)?.part(offset, length).ok_or_else(lost)?;
                 // An array behind a header of odd length, in what a member unpacks to.
                 if is_aligned(memory.start, self.align(id)) {
@@ -288,6 +289,7 @@ impl Checkpoint {
         let &Storage { bytes, place, swapped, .. } = self.data.storage(id).ok_or_else(lost)?;
         if let Place::View { of, offset } = place
             && of < id
+            && self.kept(id).is_none()
         {
             let length = usize::try_from(bytes).map_err(|_| lost())?;
             let memory = self.copy(of)?.part(offset, length).ok_or_else(lost)?;
