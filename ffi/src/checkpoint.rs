@@ -95,7 +95,7 @@ pub struct Metadata {
 /// `__metadata__`.
 #[unsafe(no_mangle)]
 pub extern "C" fn secure_torch_checkpoint_metadata_count(checkpoint: Option<&Checkpoint>) -> usize {
-    tell(0, || checkpoint.map_or(0, |checkpoint| checkpoint.made().metadata().count()))
+    tell(0, || checkpoint.map_or(0, |checkpoint| checkpoint.made().metadata().len()))
 }
 
 /// A pair of metadata.
@@ -109,9 +109,9 @@ pub extern "C" fn secure_torch_checkpoint_metadata(
     error: Option<&mut MaybeUninit<*mut Error>>,
 ) -> ResultNumber {
     fill("metadata", metadata, error, || {
-        let mut pairs = given(checkpoint, "checkpoint")?.made().metadata();
+        let pair = given(checkpoint, "checkpoint")?.made().metadata_at(index);
         let past = || Failure::usage(format!("`index` is {index}, past the last pair"));
-        let (key, value) = pairs.nth(index).ok_or_else(past)?;
+        let (key, value) = pair.ok_or_else(past)?;
         Ok(Metadata { key: Str::from(key), value: Str::from(value) })
     })
 }

@@ -167,6 +167,30 @@ fn tensors_lie_where_they_are_said_to() {
 }
 
 #[test]
+fn each_pair_of_metadata_is_found_at_once() {
+    const PAIRS: usize = 100_000;
+    let pairs: Vec<String> = (0..PAIRS).map(|at| format!("\"{at}\":\"{at}\"")).collect();
+    let header = format!("{{\"__metadata__\":{{{}}}}}", pairs.join(","));
+    let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    let (_, made, _) = load(&file);
+    let made = made.as_deref();
+    let began = std::time::Instant::now();
+    let mut index = 0;
+    while index < secure_torch_checkpoint_metadata_count(made) {
+        let (result, pair, _) =
+            call(|out, error| secure_torch_checkpoint_metadata(made, index, out, error));
+        assert_eq!(
+            (result, read(pair.key), read(pair.value)),
+            (OK, index.to_string(), index.to_string())
+        );
+        index += 1;
+    }
+    assert_eq!(index, PAIRS);
+    // Going through all pairs in front of each takes minutes.
+    assert!(began.elapsed().as_secs() < 20);
+}
+
+#[test]
 fn forged_values_lead_to_errors_and_not_astray() {
     let (_, made, _) = load(&safetensors());
     let made = made.as_deref();

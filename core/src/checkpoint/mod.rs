@@ -544,8 +544,15 @@ impl Checkpoint {
     }
 
     /// The metadata that the format keeps beside the value, such as safetensors' `__metadata__`.
-    pub fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn metadata(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.metadata.iter().map(|&(key, value)| (self.text(key), self.text(value)))
+    }
+
+    /// One of these pairs, which is found at once however many there are.
+    #[must_use]
+    pub fn metadata_at(&self, index: usize) -> Option<(&str, &str)> {
+        let &(key, value) = self.metadata.get(index)?;
+        Some((self.text(key), self.text(value)))
     }
 
     /// The dict that the root is, if it is one.
