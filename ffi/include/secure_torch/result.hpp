@@ -71,7 +71,7 @@ class [[nodiscard]] Failure {
   [[nodiscard]] std::string_view code() const noexcept {
     return detail::view(secure_torch_result_name(result_));
   }
-  // What went wrong and where. It lives as long as the failure.
+  // What went wrong and where. Safe to print. It lives as long as the failure.
   [[nodiscard]] std::string_view message() const noexcept {
     return error_ ? detail::view(secure_torch_error_message(error_.get())) : message_;
   }

@@ -11,6 +11,8 @@
 #include <c10/core/ScalarType.h>
 #include <torch/nn/module.h>
 
+#include <algorithm>
+
 #include <secure_torch/libtorch/tensors.hpp>
 
 namespace secure_torch::libtorch {
@@ -65,6 +67,12 @@ inline std::string misfit(const at::Tensor& own, const at::Tensor& given, bool a
   return {};
 }
 
+// Whether filling one tensor from another converts nothing.
+inline bool is_plain(const at::Tensor& own, const at::Tensor& given) {
+  return own.scalar_type() == given.scalar_type() && own.layout() == at::kStrided &&
+         !own.is_quantized();
+}
+
 // BatchNorm counts its batches since PyTorch 0.4.1. Files from before have no such key and load all the
 // same (torch/nn/modules/batchnorm.py, _NormBase._load_from_state_dict).
 inline bool is_counter(const std::string& name) {
@@ -73,11 +81,16 @@ inline bool is_counter(const std::string& name) {
          name.compare(name.size() - COUNTER.size(), COUNTER.size(), COUNTER) == 0;
 }
 
+// A file can have any number of names: a message lists so many of each kind.
+constexpr std::size_t MOST_LISTED = 100;
+
 inline void list(std::string& text, const char* title, const std::vector<std::string>& names) {
   if (names.empty()) return;
   text += std::string("; ") + title + ":";
-  for (const auto& name : names) text += " " + name + ",";
+  const std::size_t listed = std::min(names.size(), MOST_LISTED);
+  for (std::size_t i = 0; i < listed; ++i) text += " " + shown(names[i]) + ",";
   text.pop_back();
+  if (listed < names.size()) text += " and " + std::to_string(names.size() - listed) + " more";
 }
 
 }  // namespace detail
@@ -139,6 +152,12 @@ inline Result<Passed> load_state_dict(torch::nn::Module& module, const Checkpoin
   }
   return detail::guarded<Passed>("filling the module", [&]() -> Passed {
     const at::NoGradGuard no_grad;
+    // What libtorch has no way to copy, such as packed integers to floats, shows before anything is
+    // written: whatever is not a plain copy of bytes is made beside the module first.
+    for (std::size_t i = 0; i < own.size() && !options.assign; ++i) {
+      if (!given[i].defined() || detail::is_plain(own[i].second, given[i])) continue;
+      given[i] = own[i].second.detach().clone().copy_(given[i]);
+    }
     for (std::size_t i = 0; i < own.size(); ++i) {
       if (!given[i].defined()) continue;
       // A copy keeps the module's own memory and type; `set_data` keeps the variable alone, with its

@@ -54,6 +54,24 @@ struct Options {
 
 namespace detail {
 
+// A text of the file's in a message: no byte of it moves a cursor, hides or reorders text, and it is
+// cut. A text that was shown is shown as it is.
+inline std::string shown(std::string_view text) {
+  constexpr std::size_t MOST = 1024;
+  constexpr char DIGITS[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : text) {
+    if (out.size() >= MOST) return out + "...";
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7F) {
+      out += c;
+    } else {
+      out += {'\\', 'x', DIGITS[byte >> 4U], DIGITS[byte & 15U]};
+    }
+  }
+  return out;
+}
+
 inline Failure unsupported(std::string message) {
   return Failure(SECURE_TORCH_RESULT_MODEL_UNSUPPORTED, std::move(message));
 }
@@ -72,7 +90,8 @@ Result<T> guarded(const std::string& about, Work&& work) {
   try {
     return std::forward<Work>(work)();
   } catch (const std::exception& error) {
-    return unsupported(about + ": libtorch refused it: " + said(error));
+    // It can quote the file.
+    return unsupported(about + ": libtorch refused it: " + shown(said(error)));
   }
 }
 
@@ -346,7 +365,7 @@ inline Result<std::vector<std::pair<std::string, at::Tensor>>> named_tensors(
     auto made = reader.tensor(named.value);
     if (!made) {
       return Failure(made.error().result(),
-                     "`" + std::string(named.name) + "`: " + std::string(made.error().message()));
+                     "`" + detail::shown(named.name) + "`: " + std::string(made.error().message()));
     }
     all.emplace_back(std::string(named.name), std::move(*made));
   }

@@ -17,12 +17,23 @@ namespace secure_torch::libtorch {
 
 namespace detail {
 
+// Where a value stands: a key or a number, below another place. Its text is made for a Failure alone:
+// one for each value would take the length of its keys times the number of values below them.
+struct Place {
+  const Place* above;
+  std::string_view key;
+
+  [[nodiscard]] std::string text() const {
+    return above == nullptr ? shown(key) : above->text() + "." + shown(key);
+  }
+};
+
 class Tree {
  public:
   Tree(const Checkpoint& checkpoint, Options options) : reader_(checkpoint, std::move(options)) {}
 
   // A value. `place` is where it stands, for the Failure.
-  Result<c10::IValue> value(const Value& value, const std::string& place) {
+  Result<c10::IValue> value(const Value& value, const Place& place) {
     // Whatever has an identity is made once.
     const std::pair<std::uint32_t, std::uint64_t> identity(value.raw().kind, value.raw().payload);
     const bool shared = value.raw().kind >= SECURE_TORCH_KIND_BYTEARRAY;
@@ -36,12 +47,20 @@ class Tree {
   }
 
  private:
-  static Failure lost(const Value& value, const std::string& place, const std::string& what) {
-    return unsupported("`" + place + "` is " + what + ", and c10::IValue has no such type (kind `" +
+  static Failure lost(const Value& value, const Place& place, const std::string& what) {
+    return unsupported("`" + place.text() + "` is " + what + ", and c10::IValue has no such type (kind `" +
                        std::string(name(value.kind())) + "`)");
   }
 
-  Result<c10::IValue> make(const Value& value, const std::string& place) {
+  // What was made; of a Failure, with its place.
+  template <typename T>
+  static Result<c10::IValue> placed(Result<T> made, const Place& place) {
+    if (made) return c10::IValue(*std::move(made));
+    return Failure(made.error().result(),
+                   "`" + place.text() + "`: " + std::string(made.error().message()));
+  }
+
+  Result<c10::IValue> make(const Value& value, const Place& place) {
     switch (value.kind()) {
       case Kind::None:
         return c10::IValue();
@@ -72,19 +91,10 @@ class Tree {
       case Kind::Tensor:
       case Kind::Parameter:
       case Kind::Sparse:
-      case Kind::Array: {
-        auto tensor = reader_.tensor(value);
-        if (!tensor) {
-          return Failure(tensor.error().result(),
-                         "`" + place + "`: " + std::string(tensor.error().message()));
-        }
-        return c10::IValue(std::move(*tensor));
-      }
-      case Kind::Storage: {
-        auto storage = reader_.storage(*value.as_storage());
-        if (!storage) return std::move(storage).error();
-        return c10::IValue(std::move(*storage));
-      }
+      case Kind::Array:
+        return placed(reader_.tensor(value), place);
+      case Kind::Storage:
+        return placed(reader_.storage(*value.as_storage()), place);
       case Kind::BigInt:
         return lost(value, place, "an integer of more than 64 bits");
       case Kind::Bytes:
@@ -109,23 +119,25 @@ class Tree {
     return lost(value, place, "something else than a tensor or plain data");
   }
 
-  static Result<c10::IValue> device(const Value& value, const std::string& place) {
+  static Result<c10::IValue> device(const Value& value, const Place& place) {
     const auto told = value.as_device();
     if (!told) return lost(value, place, "a device that cannot be read");
     std::string text(secure_torch::detail::view(told->type_name));
     if (told->has_index) text += ":" + std::to_string(told->index);
-    return guarded<c10::IValue>("`" + place + "`", [&] { return c10::IValue(c10::Device(text)); });
+    return placed(guarded<c10::IValue>("a device", [&] { return c10::IValue(c10::Device(text)); }),
+                  place);
   }
 
-  Result<c10::IValue> sequence(const Value& value, const std::string& place) {
+  Result<c10::IValue> sequence(const Value& value, const Place& place) {
     std::vector<c10::IValue> items;
     items.reserve(value.size());
     for (const Value item : value.items()) {
-      auto made = this->value(item, place + "." + std::to_string(items.size()));
+      const std::string number = std::to_string(items.size());
+      auto made = this->value(item, Place{&place, number});
       if (!made) return made;
       items.push_back(std::move(*made));
     }
-    return guarded<c10::IValue>("`" + place + "`", [&]() -> c10::IValue {
+    auto made = guarded<c10::IValue>("items", [&]() -> c10::IValue {
       if (value.kind() == Kind::Tuple) return c10::ivalue::Tuple::create(std::move(items));
       if (value.kind() == Kind::Size) {
         c10::List<std::int64_t> sizes;
@@ -136,9 +148,10 @@ class Tree {
       for (auto& item : items) list.push_back(std::move(item));
       return list;
     });
+    return placed(std::move(made), place);
   }
 
-  Result<c10::IValue> dict(const Value& value, const std::string& place) {
+  Result<c10::IValue> dict(const Value& value, const Place& place) {
     std::vector<std::pair<c10::IValue, c10::IValue>> entries;
     entries.reserve(value.size());
     bool texts = true;
@@ -148,8 +161,8 @@ class Tree {
       const auto number = entry.key.as_int();
       texts = texts && text;
       integers = integers && number;
-      const std::string below =
-          place + "." + (text ? std::string(*text) : number ? std::to_string(*number) : "?");
+      const std::string digits = number ? std::to_string(*number) : "?";
+      const Place below{&place, text ? *text : std::string_view(digits)};
       auto key = this->value(entry.key, below);
       if (!key) return key;
       auto found = this->value(entry.value, below);
@@ -160,12 +173,16 @@ class Tree {
     const c10::TypePtr keys = texts      ? c10::TypePtr(c10::StringType::get())
                               : integers ? c10::TypePtr(c10::IntType::get())
                                          : c10::TypePtr(c10::AnyType::get());
-    return guarded<c10::IValue>("`" + place + "`", [&]() -> c10::IValue {
+    auto made = guarded<c10::IValue>("entries", [&]() -> c10::IValue {
       c10::impl::GenericDict dict(keys, c10::AnyType::get());
       dict.reserve(entries.size());
-      for (auto& [key, found] : entries) dict.insert(std::move(key), std::move(found));
+      for (auto& [key, found] : entries) {
+        // Two keys of the file can be one here, a dtype and its number.
+        TORCH_CHECK(dict.insert(std::move(key), std::move(found)).second, "two keys are the same");
+      }
       return dict;
     });
+    return placed(std::move(made), place);
   }
 
   Reader reader_;
@@ -176,7 +193,8 @@ class Tree {
 
 // What the file holds.
 inline Result<c10::IValue> to_ivalue(const Checkpoint& checkpoint, Options options = {}) {
-  return detail::Tree(checkpoint, std::move(options)).value(checkpoint.root(), "root");
+  return detail::Tree(checkpoint, std::move(options)).value(checkpoint.root(),
+                                                                   detail::Place{nullptr, "root"});
 }
 
 }  // namespace secure_torch::libtorch

@@ -10,6 +10,7 @@
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/linear.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -165,6 +166,56 @@ void values(const std::filesystem::path& folder) {
   const auto refused = lt::to_ivalue(st::load_bytes("bytes.pkl", bytes).value());
   REQUIRE(!refused && refused.error().code() == "model-unsupported");
   REQUIRE(refused.error().message().find("`root.a.0` is bytes") != std::string_view::npos);
+
+  // So is a dict whose keys are two in the file and one here: {torch.float32: 1, 6: 2}.
+  const auto same = lt::to_ivalue(
+    st::load_bytes("keys.pkl", std::string_view("\x80\x02}(ctorch\nfloat32\nK\x01K\x06K\x02u.")).value());
+  REQUIRE(!same && same.error().message().find("`root`: entries") == 0);
+}
+
+// One text after another, as pickle has them.
+std::string text(const std::string& text) {
+  std::string out = "X";
+  for (unsigned shift = 0; shift < 32; shift += 8) out += static_cast<char>(text.size() >> shift);
+  return out + text;
+}
+
+// What a file calls something costs no more than it has to, and reaches no terminal as it is.
+void names() {
+  // {long key: [None, ...]}: a place for each item would be hundreds of gigabytes.
+  const std::string key(std::size_t{16} << 20, 'k');
+  const std::string many = "\x80\x02}" + text(key) + "](" + std::string(20000, 'N') + "es.";
+  const auto began = std::chrono::steady_clock::now();
+  REQUIRE(lt::to_ivalue(st::load_bytes("many.pkl", many).value()).has_value());
+  REQUIRE(std::chrono::steady_clock::now() - began < std::chrono::seconds(20));
+
+  const std::string name = "\x1b[2J\xe2\x80\xae";
+  const std::string header =
+    R"({"\u001b[2J\u202e":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  std::string file(1, static_cast<char>(header.size()));
+  file += std::string(7, '\0') + header + std::string(4, '\0');
+  const auto checkpoint = st::load_bytes("hostile.safetensors", file).value();
+  REQUIRE(lt::named_tensors(checkpoint).value().front().first == name);
+  const auto unexpected = lt::load_state_dict(*torch::nn::BatchNorm1d(3), checkpoint);
+  REQUIRE(unexpected.error().message().find("unexpected: \\x1b[2J\\xe2\\x80\\xae") !=
+          std::string_view::npos);
+  const auto bytes = lt::to_ivalue(
+    st::load_bytes("bytes.pkl", "\x80\x03}" + text(name) + "C\x01xs.").value());
+  REQUIRE(bytes.error().message().find("`root.\\x1b[2J\\xe2\\x80\\xae` is bytes") == 0);
+
+  // Of very many names, some are listed and the others counted.
+  std::string object = "{";
+  for (int i = 0; i < 300; ++i) {
+    object += (i > 0 ? ",\"n" : "\"n") + std::to_string(i) +
+              R"(":{"dtype":"F32","shape":[0],"data_offsets":[0,0]})";
+  }
+  object += "}";
+  file = std::string(1, static_cast<char>(object.size()));
+  file += static_cast<char>(object.size() >> 8U);
+  file += std::string(6, '\0') + object;
+  const auto counted =
+    lt::load_state_dict(*torch::nn::BatchNorm1d(3), st::load_bytes("n", file).value());
+  REQUIRE(counted.error().message().find(" and 200 more") != std::string_view::npos);
 }
 
 struct Net : torch::nn::Module {
@@ -228,6 +279,13 @@ void modules(const std::filesystem::path& folder) {
   doubles->to(at::kDouble);
   REQUIRE(lt::load_state_dict(*doubles, checkpoint, options).has_value());
   REQUIRE(doubles->weight.scalar_type() == at::kDouble && doubles->weight.equal(at::ones({3}, at::kDouble)));
+
+  // What libtorch cannot convert is found out before the first tensor is written.
+  torch::nn::BatchNorm1d whole(3);
+  whole->weight.fill_(7);
+  const std::string kept = contents(*whole);
+  const auto packed = lt::load_state_dict(*whole, st::load((folder / "packed.pt").string()).value());
+  REQUIRE(!packed && contents(*whole) == kept);
 
   // Assigned tensors look at the checkpoint's memory, and outlive it.
   torch::nn::BatchNorm1d assigned(3);
@@ -362,6 +420,7 @@ int main(int count, char** arguments) {
     memory(folder);
     manifest(folder);
     values(folder);
+    names();
     modules(folder);
     locations(folder);
     copies(folder);
