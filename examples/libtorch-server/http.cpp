@@ -139,7 +139,9 @@ class Server {
     if (!threshold) {
       co_return failed(400, "bad-query", "the query is not understood", "?threshold=0.6");
     }
-    Turn upload(uploads_, is_model ? options_.most_uploads : options_.most_connections);
+    // Pictures are as many as connections: slow ones must not keep models out.
+    Turn upload(is_model ? uploads_ : pictures_,
+                is_model ? options_.most_uploads : options_.most_connections);
     if (!upload) co_return failed(503, "busy", "too many uploads", "try again later");
     const auto limit = is_model ? options_.largest_model : options_.largest_picture;
     if (parser.content_length().value_or(0) > limit) co_return unread(http::error::body_limit);
@@ -246,6 +248,7 @@ class Server {
   asio::signal_set signals_;
   unsigned connections_ = 0;
   unsigned uploads_ = 0;
+  unsigned pictures_ = 0;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -35,8 +36,13 @@ void quote(std::string& out, std::string_view text) {
   out += '"';
 }
 
-// Nine digits are enough to give every float back.
+// Nine digits are enough to give every float back. JSON has none for what weights that are not finite
+// make.
 void number(std::string& out, float value) {
+  if (!std::isfinite(value)) {
+    out += "null";
+    return;
+  }
   char digits[32];
   std::snprintf(digits, sizeof digits, "%.9g", static_cast<double>(value));
   out += digits;

@@ -168,6 +168,17 @@ def test_models_that_do_not_fit(server: Server) -> None:
     assert server.ask("/healthz")[1]["model"] is False
 
 
+def test_weights_that_are_not_finite(server: Server, tmp_path: Path) -> None:
+    """They fit the network, and the answer is JSON all the same."""
+    weights = torch.load(WEIGHTS, map_location="cpu", weights_only=True)
+    weights["conv4_2.bias"][:2] = torch.tensor([float("inf"), float("nan")])
+    torch.save(weights, tmp_path / "model.pt")
+    assert server.upload((tmp_path / "model.pt").read_bytes())[0] == 200
+    status, answer = server.ask("/predict?threshold=0", body=picture(1)[0])
+    assert status == 200 and answer["found"] > 0
+    assert all(face["box"][:2] == [None, None] for face in answer["faces"])
+
+
 def test_limits(server: Server) -> None:
     """Sizes, methods, paths, queries and pictures."""
     status, told = server.upload(b"x" * ((1 << 20) + 1))
@@ -199,6 +210,17 @@ def test_requests_that_end_early(server: Server) -> None:
     two = b"Content-Length: 1\r\nContent-Length: 2\r\n"
     assert server.raw(b"POST /model HTTP/1.1\r\n" + two + b"\r\nx").startswith(b"HTTP/1.1 400 ")
     assert server.ask("/healthz")[0] == 200
+
+
+def test_pictures_do_not_keep_models_out() -> None:
+    """Pictures that are still under way are no uploads."""
+    server = Server("--uploads", "1")
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head + b"P6")
+        time.sleep(0.2)
+        assert server.upload(WEIGHTS.read_bytes())[0] == 200
+    assert server.stop() == 0
 
 
 def test_many_at_one_time(server: Server) -> None:
