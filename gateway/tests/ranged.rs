@@ -138,6 +138,20 @@ fn damaged_files_are_judged_alike_or_refused() {
     count.print("damaged vectors");
 }
 
+#[test]
+fn safetensors_that_start_as_an_archive_are_judged_alike() {
+    // Their header's length spells the signature: only a raised limit lets it be read as a start.
+    let header = u32::from_le_bytes(*b"PK\x03\x04");
+    let mut bytes = u64::from(header).to_le_bytes().to_vec();
+    // With its end of line, the first bytes are no pickle of which more would have to be read.
+    bytes.extend(b"{\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}\n");
+    bytes.resize(8 + header as usize, b' ');
+    bytes.extend([0; 8]);
+    let (length, mut count) = (bytes.len() as u64, Count::default());
+    count.add("archive", "model", &bytes, &policy(length - 8, 2 * length));
+    assert_eq!(count.of("safetensors"), [1, 0, 0]);
+}
+
 /// The real models of `SECURE_TORCH_INPUTS`: `cargo xtask test` names the folder, and says so where
 /// there is none.
 fn models() -> Vec<PathBuf> {

@@ -181,7 +181,7 @@ impl<'p> Judge<'p> {
         }
 
         let mut formats = Vec::new();
-        if let Ok(archive) = Archive::open_ranges(pieces) {
+        if let Some(archive) = self.opened(Archive::open_ranges(pieces), head, context) {
             formats.push(self.zip(&archive, context, false));
         }
         for (format, read) in accepting {

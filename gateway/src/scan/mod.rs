@@ -25,7 +25,7 @@ use std::borrow::Cow;
 use secure_torch_core::format::detect::{Format, is_text_within, promises, signature};
 use secure_torch_core::format::tar;
 use secure_torch_core::format::tflite;
-use secure_torch_core::format::zip::Archive;
+use secure_torch_core::format::zip::{Archive, ZipError};
 use secure_torch_core::pickle::audit::{GrowingWorkspace, PersistentIds};
 use secure_torch_core::score::Rule;
 
@@ -232,7 +232,7 @@ impl<'p> Judge<'p> {
         // The files that belong to a TensorFlow Lite model, such as its labels, are a ZIP behind it
         // (`tflite_support/metadata/python/metadata.py`).
         let lite = tflite::accepts(bytes);
-        if let Some(archive) = self.open_zip(bytes, context)
+        if let Some(archive) = self.opened(Archive::open(bytes), bytes, context)
             && !(is_tar && tape::holds(bytes, &archive))
         {
             let format = self.zip(&archive, context, lite);
@@ -400,12 +400,18 @@ impl<'p> Judge<'p> {
         is_text_within(bytes, self.policy.limits.file.text_bytes)
     }
 
-    fn open_zip<'a>(&mut self, bytes: &'a [u8], context: &Context<'_>) -> Option<Archive<'a>> {
-        match Archive::open(bytes) {
+    /// The archive that a part was opened as; a finding where it is none and starts as one.
+    fn opened<'a>(
+        &mut self,
+        opened: Result<Archive<'a>, ZipError>,
+        start: &[u8],
+        context: &Context<'_>,
+    ) -> Option<Archive<'a>> {
+        match opened {
             Ok(archive) => Some(archive),
             Err(error) => {
                 // The signature says that somebody's reader will try.
-                if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
+                if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
                     let offset = Some(error.offset);
                     let why = error.kind.message();
                     self.tally.find(Rule::ArchiveCorrupt, context.path, offset, "", why);
