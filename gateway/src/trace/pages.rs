@@ -4,7 +4,8 @@
 //! cannot start in the middle of one, so each page is a walk from its start, in which only the
 //! rows of the page are made: a walk over a million instructions takes some tenths of a second at worst.
 //!
-//! What it refuses to do: keep the rows. It keeps each pickle's bytes, as long as there is room.
+//! What it refuses to do: keep the rows. It keeps each pickle's bytes, and the names of the modules
+//! that its archive brings along, as long as there is room.
 
 use secure_torch_core::limits;
 use secure_torch_core::pickle::audit::{Options, PersistentIds};
@@ -16,7 +17,7 @@ use crate::policy::Policy;
 use crate::source::{Ranged, Source};
 use crate::text::printable;
 
-/// How many bytes of pickles are kept in all. What is beyond has no rows.
+/// How many bytes of pickles and of modules' names are kept in all. What is beyond has no rows.
 const KEPT_BYTES: usize = 256 << 20;
 
 /// How much is kept behind the place where a pickle ends without `STOP`: the argument of the
@@ -67,11 +68,7 @@ struct Kept {
 /// Keeps streams while there is room.
 fn keep(pickles: &mut Vec<Pickle>) -> impl FnMut(&Stream<'_>) {
     let mut room = KEPT_BYTES;
-    move |stream| {
-        let pickle = Pickle::new(stream, room);
-        room = room.saturating_sub(pickle.bytes.len());
-        pickles.push(pickle);
-    }
+    move |stream| pickles.push(Pickle::new(stream, &mut room))
 }
 
 impl Pages {
@@ -169,7 +166,7 @@ impl Pages {
 }
 
 impl Pickle {
-    fn new(stream: &Stream<'_>, room: usize) -> Self {
+    fn new(stream: &Stream<'_>, room: &mut usize) -> Self {
         let mut rows = 0_u64;
         let ended = walk(stream, |_| rows = rows.saturating_add(1));
         let length = usize::try_from(ended.offset.saturating_sub(stream.offset));
@@ -177,13 +174,23 @@ impl Pickle {
         let behind = if ended.end == "stop" { 0 } else { BEHIND };
         let length = length.saturating_add(behind).min(stream.bytes.len());
         let mut bytes = Vec::new();
-        let kept = length <= room && bytes.try_reserve_exact(length).is_ok();
+        // An archive may have as many modules as pickles, and each pickle would keep them all.
+        let taken = stream.options.own.iter().try_fold(length, |sum, name| {
+            let sum = sum.saturating_add(size_of::<String>()).saturating_add(name.len());
+            (sum <= *room).then_some(sum)
+        });
+        let left = taken.and_then(|taken| room.checked_sub(taken));
+        let kept = left.is_some() && bytes.try_reserve_exact(length).is_ok();
+        let mut options = stream.options;
         if kept {
+            *room = left.unwrap_or_default();
             bytes.extend_from_slice(stream.bytes.get(..length).unwrap_or_default());
+        } else {
+            options.own = &[];
         }
         let path = printable(stream.path);
         let listed = Listed { path, offset: stream.offset, rows, kept, ended };
-        Self { listed, bytes, options: Kept::new(&stream.options) }
+        Self { listed, bytes, options: Kept::new(&options) }
     }
 }
 
@@ -285,6 +292,21 @@ mod tests {
         assert_eq!(pages.find(1, "reduce", 0), Some(5));
         assert_eq!(pages.find(1, "posix.system", 2), Some(5));
         assert_eq!(pages.find(0, "posix", 0), None);
+    }
+
+    #[test]
+    fn names_of_modules_take_room_as_bytes_do() {
+        let own = ["m.a", "m.b"];
+        let options = Options { own: &own, ..Options::default() };
+        let stream = Stream { path: "", offset: 0, bytes: b"\x80\x02}.", options };
+        let takes = 4 + 2 * (size_of::<String>() + 3);
+        let mut room = takes + 1;
+        let first = Pickle::new(&stream, &mut room);
+        assert_eq!((first.listed.kept, first.options.own.len(), room), (true, 2, 1));
+        let mut room = takes - 1;
+        let second = Pickle::new(&stream, &mut room);
+        assert_eq!((second.listed.kept, second.options.own.len(), room), (false, 0, takes - 1));
+        assert_eq!(second.listed.rows, first.listed.rows);
     }
 
     #[test]
