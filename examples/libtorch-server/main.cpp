@@ -68,9 +68,14 @@ int start(int count, char** arguments) {
   if (!model.empty()) {
     std::ifstream file(model, std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    if (!file.is_open() || file.bad()) {
+      std::fprintf(stderr, "libtorch-server: `%s` cannot be read\n", model.c_str());
+      return 1;
+    }
     const auto answer = service.replace(model, bytes);
     if (answer.status != 200) {
-      std::fprintf(stderr, "%s\n", answer.body.c_str());
+      // The report has names of the file's in it.
+      std::fprintf(stderr, "%s\n", secure_torch::printable(answer.body, 1U << 20U).c_str());
       return 1;
     }
   }

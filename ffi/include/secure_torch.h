@@ -664,6 +664,17 @@ typedef struct secure_torch_tied {
 extern "C" {
 #endif // __cplusplus
 
+// Writes a text of a file's so that it is safe to print: what could move a cursor, hide or reorder text
+// becomes `\u{…}`, and what is not UTF-8 the replacement character. Names, places and the JSON of a report
+// are as the file has them; messages, reasons and findings are safe as they are.
+//
+// Gives how many bytes were written: at most `capacity`, of whole characters, without a zero byte behind
+// them.
+size_t secure_torch_text_printable(const char *text,
+                                   size_t length,
+                                   char *printable,
+                                   size_t capacity);
+
 // The ABI version of the library that is running. Where it is not SECURE_TORCH_ABI_VERSION, call
 // nothing else.
 uint32_t secure_torch_abi_version(void);

@@ -16,7 +16,7 @@ use crate::policy::*;
 use crate::report::*;
 use crate::scan::*;
 use crate::tensor::*;
-use crate::text::Str;
+use crate::text::*;
 use crate::tree::*;
 use crate::value::*;
 
@@ -274,4 +274,33 @@ fn a_policy_is_what_was_set() {
     // SAFETY: the address is that of a text.
     let allowed = unsafe { secure_torch_policy_allow(Some(policy), c"nodots".as_ptr(), 6, None) };
     assert_eq!(allowed, Code::Policy.number());
+}
+
+#[test]
+fn what_is_printed_obeys_the_room_and_nothing_else() {
+    let shown = |text: &[u8], capacity: usize| {
+        let mut room = vec![b'#'; capacity + 1];
+        // SAFETY: the text and the room are as long as is said.
+        let written = unsafe {
+            secure_torch_text_printable(
+                text.as_ptr().cast(),
+                text.len(),
+                room.as_mut_ptr().cast(),
+                capacity,
+            )
+        };
+        assert!(written <= capacity && room[written..].iter().all(|&byte| byte == b'#'));
+        String::from_utf8(room[..written].to_vec()).unwrap()
+    };
+    assert_eq!(shown("a\u{1b}[2J\u{202e}模".as_bytes(), 64), "a\\u{1b}[2J\\u{202e}模");
+    assert_eq!(shown("模模".as_bytes(), 5), "模");
+    assert_eq!(
+        (shown("😀x".as_bytes(), 3), shown("😀x".as_bytes(), 4)),
+        (String::new(), "😀".into())
+    );
+    assert_eq!(shown(b"\xff", 8), "\u{fffd}");
+    assert_eq!(shown(&[b'x'; 100], 7), "xxxxxxx");
+    assert_eq!(shown(b"x", 0), "");
+    // SAFETY: NULL is nothing, whatever its length.
+    assert_eq!(unsafe { secure_torch_text_printable(ptr::null(), 3, ptr::null_mut(), 9) }, 0);
 }

@@ -31,6 +31,9 @@ static void library(void) {
     CHECK(is(secure_torch_dtype_name(SECURE_TORCH_DTYPE_BFLOAT16), "bfloat16"));
     CHECK(secure_torch_dtype_size(SECURE_TORCH_DTYPE_BFLOAT16) == 2);
     CHECK(secure_torch_dtype_name(1000).length == 0);
+    char shown[16];
+    CHECK(secure_torch_text_printable("a\033b", 3, shown, sizeof shown) == 8);
+    CHECK(memcmp(shown, "a\\u{1b}b", 8) == 0);
 }
 
 static void judged(void) {

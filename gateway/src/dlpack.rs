@@ -74,11 +74,22 @@ pub struct ManagedTensorVersioned {
     tensor: Tensor,
 }
 
+/// Sizes and strides, to which the header points: not a `Box`, which would claim to be the only way to
+/// them wherever it moves.
+struct Sizes(NonNull<[i64]>);
+
+impl Drop for Sizes {
+    fn drop(&mut self) {
+        // SAFETY: `made` leaked them from a `Box`, and nobody looks at them after the header's end.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
 /// What a header is the first field of, and what it refers to.
 #[repr(C)]
 struct Managed<H> {
     header: H,
-    sizes: Box<[i64]>,
+    sizes: Sizes,
     memory: Memory,
 }
 
@@ -177,9 +188,8 @@ fn made<H>(
     let dtype = data_type(dtype)?;
     let all = shape.iter().chain(strides.unwrap_or_default());
     let sizes: Option<Box<[i64]>> = all.map(|&size| i64::try_from(size).ok()).collect();
-    let mut sizes = sizes?;
-    // They move with the box, not with the value that holds it.
-    let start = sizes.as_mut_ptr();
+    let sizes = Sizes(NonNull::from(Box::leak(sizes?)));
+    let start = sizes.0.as_ptr().cast::<i64>();
     let tensor = Tensor {
         data: memory.start().as_ptr().cast(),
         device_type: CPU,

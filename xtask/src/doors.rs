@@ -58,6 +58,8 @@ struct Row {
 }
 
 fn table(only: &str, skips: &mut env::Skips) -> Result<()> {
+    let known = DOORS.iter().map(|door| door.name).chain(["command"]);
+    ensure!(known.into_iter().any(|name| name.contains(only)), "no door is called `{only}`");
     let folder = shell::target_folder()?.join("doors");
     if folder.exists() {
         fs::remove_dir_all(&folder).context("cannot remove the inputs of the last run")?;

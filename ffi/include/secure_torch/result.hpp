@@ -15,6 +15,7 @@
 
 #include <secure_torch.h>
 
+#include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -54,6 +55,14 @@ template <typename T, auto free>
 using Handle = std::unique_ptr<T, Free<free>>;
 
 }  // namespace detail
+
+// A text of a file's, a name or a report's JSON, so that it is safe to print; no more than `most` bytes.
+inline std::string printable(std::string_view text, std::size_t most = 1024) {
+  std::string shown(most, '\0');
+  shown.resize(
+      secure_torch_text_printable(text.data(), text.size(), shown.data(), shown.size()));
+  return shown;
+}
 
 // Why something failed. Move-only, like every handle here.
 class [[nodiscard]] Failure {

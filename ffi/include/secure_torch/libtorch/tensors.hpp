@@ -54,23 +54,8 @@ struct Options {
 
 namespace detail {
 
-// A text of the file's in a message: no byte of it moves a cursor, hides or reorders text, and it is
-// cut. A text that was shown is shown as it is.
-inline std::string shown(std::string_view text) {
-  constexpr std::size_t MOST = 1024;
-  constexpr char DIGITS[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : text) {
-    if (out.size() >= MOST) return out + "...";
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7F) {
-      out += c;
-    } else {
-      out += {'\\', 'x', DIGITS[byte >> 4U], DIGITS[byte & 15U]};
-    }
-  }
-  return out;
-}
+// A text of the file's in a message, safe to print and not too long.
+inline std::string shown(std::string_view text) { return printable(text, 1024); }
 
 inline Failure unsupported(std::string message) {
   return Failure(SECURE_TORCH_RESULT_MODEL_UNSUPPORTED, std::move(message));
