@@ -91,8 +91,8 @@ class Server {
       tcp::socket socket(network_);
       co_await acceptor_.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
       if (!error) asio::co_spawn(network_, session(beast::tcp_stream(std::move(socket))), asio::detached);
-      // Without a free descriptor, accepting fails at once, again and again.
-      if (error == asio::error::no_descriptors) {
+      // Without a free descriptor or memory, accepting fails at once, again and again.
+      if (error) {
         asio::steady_timer pause(network_, std::chrono::milliseconds(100));
         co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
       }

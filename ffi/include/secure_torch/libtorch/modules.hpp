@@ -126,6 +126,11 @@ inline Result<Passed> load_state_dict(torch::nn::Module& module, const Checkpoin
       passed.unexpected.push_back(name);
       continue;
     }
+    // `{"a.b": …}` beside `{"a": {"b": …}}`.
+    if (met[place->second]) {
+      misfits.push_back(name + " (is there twice)");
+      continue;
+    }
     met[place->second] = true;
     auto made = reader.tensor(named.value);
     if (!made) {

@@ -233,6 +233,7 @@ def main() -> None:
         torch.ones(3, dtype=torch.uint8).untyped_storage(), 0, (3,), (1,)
     )
     torch.save({**state, "bias": packed}, folder / "packed.pt")
+    torch.save({"model": state, "model.weight": state["weight"]}, folder / "twice.pt")
 
     files, refused = 0, []
     index = inputs / "index.json"
