@@ -25,10 +25,10 @@ export async function application({ storage, policy, maxBytes, logger = false })
     reply.code(status).send({ error: message, ...(error.report ? { report: error.report } : {}) });
   });
 
-  /** Ends the judging of a model whose sender is gone. */
-  const leaving = (request) => {
+  /** Ends the judging of a model whose sender is gone. The connection itself may serve many uploads. */
+  const leaving = (reply) => {
     const controller = new AbortController();
-    request.raw.socket.once("close", () => controller.abort(new Refused(400, "the sender left")));
+    reply.raw.once("close", () => controller.abort(new Refused(400, "the sender left")));
     return controller.signal;
   };
 
@@ -38,13 +38,13 @@ export async function application({ storage, policy, maxBytes, logger = false })
   app.put("/models/:name", async (request, reply) => {
     if (typeof request.body?.pipe !== "function") throw new Refused(415, "send application/octet-stream");
     const { name } = request.params;
-    return answer(reply, name, await gate.take(request.body, name, leaving(request)));
+    return answer(reply, name, await gate.take(request.body, name, leaving(reply)));
   });
 
   app.post("/models", async (request, reply) => {
     const part = await request.file();
     if (part === undefined) throw new Refused(400, "the form has no file");
-    return answer(reply, part.filename, await gate.take(part.file, part.filename, leaving(request)));
+    return answer(reply, part.filename, await gate.take(part.file, part.filename, leaving(reply)));
   });
 
   return app;

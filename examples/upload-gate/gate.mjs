@@ -57,7 +57,8 @@ export class Gate {
     try {
       await this.#write(stream, passing);
       const report = await scan(passing, { policy: this.policy, signal });
-      if (!report.loadAllowed) throw new Refused(422, "the model is blocked", report);
+      // Where it lay here is nothing that the sender has to know.
+      if (!report.loadAllowed) throw new Refused(422, "the model is blocked", { ...report.toJSON(), path: name });
       const sha256 = await report.sha256();
       await this.#keep(passing, join(this.storage, name));
       return { report, sha256 };

@@ -2,14 +2,16 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { request as send } from "node:http";
+import { Agent, request as send } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { application } from "./app.mjs";
+import { Gate } from "./gate.mjs";
 
 const HOSTILE = Buffer.from("cposix\nsystem\n(S'echo hello'\ntR.");
 const HONEST = Buffer.from("\x80\x02}q\x00X\x01\x00\x00\x00aK\x01s.", "latin1");
@@ -65,6 +67,8 @@ for (const [how, upload] of [["raw", raw], ["form", form]]) {
     const { error, report } = await response.json();
     assert.equal(error, "the model is blocked");
     assert.equal(report.verdict, "block");
+    assert.equal(report.path, "evil.pt");
+    assert.ok(!JSON.stringify(report).includes(storage));
     assert.ok(report.globals.some((global) => global.python3 === "posix.system"));
     assert.deepEqual(stored(), before);
     assert.deepEqual(passing(), []);
@@ -156,6 +160,53 @@ test("uploads at the same time keep to themselves", async () => {
   assert.equal((await raw("same.pkl", HOSTILE)).status, 422);
   assert.deepEqual(readFileSync(join(storage, "same.pkl")), HONEST);
   assert.deepEqual(passing(), []);
+});
+
+test("a connection that serves many uploads gathers nothing", async () => {
+  const warnings = [];
+  const warned = (warning) => warnings.push(warning.name);
+  process.on("warning", warned);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const headers = { "content-type": "application/octet-stream", "content-length": HOSTILE.length };
+  const sockets = new Set();
+  for (let at = 0; at < 12; at++) {
+    const request = send({ agent, port, method: "PUT", path: `/models/again-${at}.pkl`, headers });
+    request.end(HOSTILE);
+    const [response] = await once(request, "response");
+    assert.equal(response.statusCode, 422);
+    sockets.add(request.socket);
+    response.resume();
+    await once(response, "end");
+  }
+  await pause(0);
+  agent.destroy();
+  process.off("warning", warned);
+  assert.equal(sockets.size, 1);
+  assert.deepEqual(warnings, []);
+});
+
+test("a sender that leaves ends the judging", async () => {
+  const take = Gate.prototype.take;
+  let left, reached;
+  const gone = new Promise((resolve) => (left = resolve));
+  const there = new Promise((resolve) => (reached = resolve));
+  Gate.prototype.take = async (stream, _, signal) => {
+    stream.resume();
+    signal.addEventListener("abort", () => left(signal.reason));
+    reached();
+    return gone.then((reason) => Promise.reject(reason));
+  };
+  try {
+    const headers = { "content-type": "application/octet-stream", "content-length": HONEST.length };
+    const request = send({ port, method: "PUT", path: "/models/gone.pkl", headers });
+    request.on("error", () => {});
+    request.end(HONEST);
+    await there;
+    request.destroy();
+    assert.equal((await gone).statusCode, 400);
+  } finally {
+    Gate.prototype.take = take;
+  }
 });
 
 test("what is no upload is told so", async () => {
