@@ -122,7 +122,7 @@ describe('the page', { skip }, () => {
     const { page, context, wrong } = await opened();
     assert.equal(await judge(page, written('model.pt', hostile)), 'Blocked');
     await shot(page, 'blocked');
-    assert.match(await page.textContent('.verdict'), /100|[4-9]\d/);
+    assert.equal(await page.textContent('.score strong'), '80');
     assert.match(await page.textContent('.findings'), /posix\.system/);
     await page.click('.findings .link');
     await page.waitForSelector('.opcodes .row[aria-selected=true]');
