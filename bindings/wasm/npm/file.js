@@ -15,6 +15,8 @@ class Held {
   #calls = new Map();
   #next = 0;
   #over = null;
+  /** Whether a call failed. An engine that ran out of memory judges no other file. */
+  #failed = false;
 
   /** Hears how many bytes were read. */
   onProgress = null;
@@ -27,8 +29,10 @@ class Held {
     this.#worker.onmessage = ({ data }) => {
       if (data.progress !== undefined) this.onProgress?.(data.progress);
       else if (data.ready) this.#settle('ready', 'resolve');
-      else if (data.error) this.#settle(data.id, 'reject', made(data.error));
-      else this.#settle(data.id, 'resolve', data.result);
+      else if (data.error) {
+        this.#failed = true;
+        this.#settle(data.id, 'reject', made(data.error));
+      } else this.#settle(data.id, 'resolve', data.result);
     };
     const failed = () => {
       const hint = 'serve the package over HTTP with its `.wasm` file, and allow `wasm-unsafe-eval`';
@@ -56,7 +60,7 @@ class Held {
 
   /** Lets go of the file, and waits for the next one. */
   release() {
-    if (this.#over || this.#calls.size > 0 || spare !== null) {
+    if (this.#over || this.#failed || this.#calls.size > 0 || spare !== null) {
       this.end(closed());
       return;
     }

@@ -290,6 +290,31 @@ describe('the page', { skip }, () => {
     });
   }
 
+  test('a worker in which a call failed judges no other file', async () => {
+    const { page, context } = await opened();
+    const made = await page.evaluate(async () => {
+      const { openFile } = await import('/secure-torch-wasm/file.js');
+      let workers = 0;
+      const Plain = Worker;
+      self.Worker = class extends Plain {
+        constructor(...given) {
+          super(...given);
+          workers += 1;
+        }
+      };
+      const counts = [];
+      for (const fails of [false, true, false]) {
+        const file = await openFile(new File(['N.'], 'x.pkl'));
+        counts.push(workers);
+        if (fails) await file.rows(0n, 0, 1).then(() => counts.push('no error'), () => {});
+        file.close();
+      }
+      return counts;
+    });
+    assert.deepEqual(made, [0, 0, 1]);
+    await context.close();
+  });
+
   test('a file that changes while it is read gives no verdict', async () => {
     const { page, context } = await opened();
     const verdict = await page.evaluate(async () => {
