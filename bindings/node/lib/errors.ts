@@ -1,5 +1,6 @@
 /** The errors that the package throws. */
 
+import { addon } from "./addon";
 import type { Failure } from "./native";
 import { Report } from "./report";
 
@@ -60,13 +61,13 @@ export function unwrap<T extends object | string>(given: T | Failure): T {
 
 /** An error for a call that cannot be done. @internal */
 export function misused(message: string): SecureTorchError {
-  return new SecureTorchError(message, { code: "usage", hint: "docs/node.md says what is expected" });
+  return new SecureTorchError(addon.printable(message), { code: "usage", hint: "docs/node.md says what is expected" });
 }
 
 /** An error for something in a file that JavaScript cannot hold. @internal */
 export function unsupported(path: string, cause: string, report?: Report): SecureTorchError {
   const hint = "convert the file where it came from, or load it in another language";
-  return new SecureTorchError(`\`${path}\` cannot be loaded: ${cause}`, {
+  return new SecureTorchError(`\`${addon.printable(path)}\` cannot be loaded: ${cause}`, {
     code: "model-unsupported",
     hint,
     path,

@@ -12,6 +12,7 @@ import { misused, SecureTorchError, unwrap } from "./errors";
 import { input, until, whole, type ModelInput, type Whole } from "./input";
 import type { Conversion, Failure, Interest, Loading, Converted as NativeConverted } from "./native";
 import type { Input as NativeInput, Policy as NativePolicy } from "./native";
+import { known, text, type Kinds } from "./options";
 import { chosen, type Policy } from "./policy";
 import { Report, type Exact } from "./report";
 
@@ -97,16 +98,10 @@ export interface Converted {
 
 const ENCODINGS = new Set(["utf-8", "ascii", "latin1", "bytes"]);
 
-/** Every option that there is, so that one that is misspelled is not passed over. */
-const COMMON = ["policy", "maxThreatScore", "name"];
-const SCAN = new Set([...COMMON, "signal"]);
-const LOAD = new Set([...SCAN, "encoding", "sealed", "auditOnly", "mmap"]);
-const CONVERT = new Set([...SCAN, "key", "dropRest", "duplicateShared", "force"]);
-
-function known(options: object, names: ReadonlySet<string>): void {
-  const odd = Object.keys(options).find((name) => !names.has(name));
-  if (odd !== undefined) throw misused(`there is no option \`${odd}\``);
-}
+/** Every option that there is. */
+const SCAN: Kinds = { policy: null, maxThreatScore: null, name: "string", signal: null };
+const LOAD: Kinds = { ...SCAN, encoding: null, sealed: "boolean", auditOnly: "boolean", mmap: "boolean" };
+const CONVERT: Kinds = { ...SCAN, key: "string", dropRest: "boolean", duplicateShared: "boolean", force: "boolean" };
 
 function loading(options: LoadOptions): Loading {
   const { encoding = "utf-8", sealed = false, auditOnly = false, mmap = true } = options;
@@ -135,6 +130,9 @@ async function away<T extends object>(
   begin: (input: NativeInput, policy: NativePolicy, interest: Interest) => Promise<T | Failure | null>,
 ): Promise<T> {
   const { signal, name } = options;
+  if (signal !== undefined && typeof signal?.throwIfAborted !== "function") {
+    throw misused("`signal` is an `AbortSignal`");
+  }
   signal?.throwIfAborted();
   const policy = chosen(options.policy, options.maxThreatScore);
   const interest = new addon.Interest();
@@ -197,9 +195,10 @@ export async function convert(
 ): Promise<Converted> {
   known(options, CONVERT);
   const how = conversion(options);
+  const where = text(out, "out");
   return told(
     await away(model, options, (ready, policy, interest) =>
-      addon.convert(ready, out, policy, how, interest),
+      addon.convert(ready, where, policy, how, interest),
     ),
   );
 }
@@ -209,7 +208,7 @@ export function convertSync(model: Whole, out: string, options: ConvertOptions =
   known(options, CONVERT);
   const policy = chosen(options.policy, options.maxThreatScore);
   const ready = blocking(model, options.name);
-  return told(unwrap(addon.convertSync(ready, out, policy, conversion(options))));
+  return told(unwrap(addon.convertSync(ready, text(out, "out"), policy, conversion(options))));
 }
 
 /** Checks who signed a model file. No release has it yet. */

@@ -6,6 +6,7 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { types } from "node:util";
 
 import { addon } from "./addon";
 import { misused } from "./errors";
@@ -30,31 +31,41 @@ export type ModelInput = Whole | Stream;
 
 /** Bytes that nobody else can change while they are copied. */
 function bytes(given: ArrayBufferView | ArrayBuffer | SharedArrayBuffer): Uint8Array {
-  const view = ArrayBuffer.isView(given)
-    ? new Uint8Array(given.buffer, given.byteOffset, given.byteLength)
-    : new Uint8Array(given);
-  const shared = typeof SharedArrayBuffer === "function" && view.buffer instanceof SharedArrayBuffer;
+  const view = viewed(given);
   // Another thread may be writing to it. A copy that JavaScript makes is any mixture, and then fixed.
-  return shared ? Uint8Array.from(view) : view;
+  return types.isSharedArrayBuffer(view.buffer) ? Uint8Array.from(view) : view;
 }
 
-function isBuffer(given: unknown): given is ArrayBuffer | SharedArrayBuffer {
-  const tag = Object.prototype.toString.call(given);
-  return tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]";
+function viewed(given: ArrayBufferView | ArrayBuffer | SharedArrayBuffer): Uint8Array {
+  try {
+    return ArrayBuffer.isView(given)
+      ? new Uint8Array(given.buffer, given.byteOffset, given.byteLength)
+      : new Uint8Array(given);
+  } catch {
+    throw misused("the buffer was transferred or made shorter: its bytes are gone");
+  }
 }
 
 /** The input, unless it is a stream. @internal */
 export function whole(given: unknown, name: string | undefined): Native | undefined {
   if (typeof given === "string" || given instanceof URL) {
-    const path = typeof given === "string" ? given : fileURLToPath(given);
+    const path = typeof given === "string" ? given : local(given);
     // The system's calls end a path there, and would look at another file.
     if (path.includes("\0")) throw misused("a path holds no NUL character");
     return addon.Input.path(path);
   }
-  if (ArrayBuffer.isView(given) || isBuffer(given)) {
+  if (ArrayBuffer.isView(given) || types.isAnyArrayBuffer(given)) {
     return addon.Input.bytes(name ?? "<bytes>", bytes(given));
   }
   return undefined;
+}
+
+function local(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw misused(`the URL names no file here: ${(cause as Error).message}`);
+  }
 }
 
 interface Pieces {
@@ -103,7 +114,7 @@ export async function input(
         return made;
       }
       const { value } = piece;
-      if (!ArrayBuffer.isView(value) && !isBuffer(value)) {
+      if (!ArrayBuffer.isView(value) && !types.isAnyArrayBuffer(value)) {
         throw misused("the pieces of a stream are bytes: is an encoding set?");
       }
       if (!made.push(bytes(value))) return made;

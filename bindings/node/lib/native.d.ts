@@ -149,6 +149,9 @@ export interface Loading {
 /** Judges a file and loads what it holds. */
 export declare function loadSync(input: Input, policy: Policy, how: Loading): Loaded | Failure
 
+/** Text from anywhere, for a message: what could fool a terminal is escaped. */
+export declare function printable(text: string): string
+
 /** Every rule, level, family, limit and allowed global, as JSON. */
 export declare function rules(): string
 

@@ -3,6 +3,7 @@
 import { addon } from "./addon";
 import { misused, unwrap } from "./errors";
 import type { Policy as Native } from "./native";
+import { known, text } from "./options";
 
 /** What a policy is made of. */
 export interface PolicyOptions {
@@ -13,6 +14,8 @@ export interface PolicyOptions {
   /** Limits of the judgement by their names in `spec/limits.toml`. */
   limits?: Readonly<Record<string, number | bigint>>;
 }
+
+const OPTIONS = { maxThreatScore: null, allow: "object", limits: "object" };
 
 let nativeOf: (policy: Policy) => Native;
 
@@ -25,9 +28,10 @@ export class Policy {
   }
 
   constructor(options: PolicyOptions = {}) {
+    known(options, OPTIONS);
     const limits = Object.entries(options.limits ?? {});
     const values = limits.map(([name, value]) => whole(name, value));
-    const allow = [...(options.allow ?? [])];
+    const allow = Array.from(options.allow ?? [], (name) => text(name, "allow"));
     const made = unwrap(addon.Policy.make(allow, limits.map(([name]) => name), values));
     const score = options.maxThreatScore;
     this.#native = score === undefined ? made : made.withMaxThreatScore(scored(score));
@@ -35,17 +39,17 @@ export class Policy {
 
   /** The policy in a `secure-torch.toml`, which the caller names and therefore trusts. */
   static open(path: string): Policy {
-    return Policy.#of(unwrap(addon.Policy.open(path)));
+    return Policy.#of(unwrap(addon.Policy.open(text(path, "path"))));
   }
 
   /** The policy in a text, whose `paths` count from the folder `base`. */
-  static fromToml(text: string, base = "."): Policy {
-    return Policy.#of(unwrap(addon.Policy.fromToml(text, base)));
+  static fromToml(toml: string, base = "."): Policy {
+    return Policy.#of(unwrap(addon.Policy.fromToml(text(toml, "toml"), text(base, "base"))));
   }
 
   /** The policy file that holds for a path, and the policy in it, where there is one. */
   static discover(path: string): { path: string; policy: Policy } | null {
-    const found = addon.Policy.discover(path);
+    const found = addon.Policy.discover(text(path, "path"));
     if (found === null) return null;
     const { path: where, policy } = unwrap(found);
     return { path: where, policy: Policy.#of(policy) };

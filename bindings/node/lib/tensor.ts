@@ -1,5 +1,6 @@
 /** Tensors, as views of the memory that the file is mapped to. */
 
+import { addon } from "./addon";
 import { element, type TensorData } from "./elements";
 import { SecureTorchError, unsupported } from "./errors";
 import type { Exact } from "./report";
@@ -109,26 +110,11 @@ export class Tensor {
   #view(): TensorData | null {
     if (this.#memory === null) return null;
     const { view: View, parts } = element(this.dtype);
-    const memory = this.#memory();
+    const memory = fitting(this.#file, this.#memory);
     const last = this.shape.reduce((sum, size, at) => sum + (size - 1) * (this.strides[at] as number), 0);
     const elements = this.shape.includes(0) ? 0 : last + 1;
     const start = elements === 0 ? 0 : this.offset * parts * View.BYTES_PER_ELEMENT;
-    return this.#asked(() => new View(memory.buffer, memory.offset + start, elements * parts));
-  }
-
-  /** V8's views have a greatest length (4 Gi elements in Node 20), and memory an end. */
-  #asked<T>(make: () => T): T {
-    try {
-      return make();
-    } catch (cause) {
-      if (!(cause instanceof RangeError)) throw cause;
-      throw new SecureTorchError(`\`${this.#file}\` has a tensor that does not fit: ${cause.message}`, {
-        code: "input-too-large",
-        hint: "a newer Node has longer typed arrays",
-        path: this.#file,
-        cause,
-      });
-    }
+    return fitting(this.#file, () => new View(memory.buffer, memory.offset + start, elements * parts));
   }
 
   /**
@@ -142,7 +128,7 @@ export class Tensor {
     const { view: View, parts, sign } = element(this.dtype);
     const length = this.size * parts;
     const bytes = length * View.BYTES_PER_ELEMENT;
-    const made = this.#asked(() => new View(new ArrayBuffer(bytes), 0, length)) as unknown as number[];
+    const made = fitting(this.#file, () => new View(new ArrayBuffer(bytes), 0, length)) as unknown as number[];
     this.#walk(data as unknown as ArrayLike<number>, made, parts);
     const negate = (at: number): void => {
       const value = made[at] as number;
@@ -190,6 +176,26 @@ export class Tensor {
         places[axis] = 0;
       }
     }
+  }
+}
+
+/**
+ * Memory or a view of it. Both have a greatest length (4 GiB and 4 Gi elements in Node 20), and memory
+ * an end. @internal
+ */
+export function fitting<T>(file: string, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    const long = cause instanceof RangeError || (cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
+    if (!long) throw cause;
+    const message = `\`${addon.printable(file)}\` has a tensor that does not fit: ${(cause as Error).message}`;
+    throw new SecureTorchError(message, {
+      code: "input-too-large",
+      hint: "a newer Node has longer buffers and typed arrays",
+      path: file,
+      cause,
+    });
   }
 }
 

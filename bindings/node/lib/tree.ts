@@ -1,5 +1,6 @@
 /** Makes values from what the native half tells of a checkpoint (`src/tree.rs`). */
 
+import { addon } from "./addon";
 import { element, fromNumpy } from "./elements";
 import { unsupported, unwrap } from "./errors";
 import type { Loaded } from "./native";
@@ -73,7 +74,7 @@ export class Tree {
     for (const [name, told] of this.#told.names) {
       const value = this.#value(told) as Named;
       if ((made.get(name) ?? value) !== value) {
-        throw this.#unsupported(`two tensors have the name \`${name}\`; \`root\` has both`);
+        throw this.#unsupported(`two tensors have the name \`${addon.printable(name)}\`; \`root\` has both`);
       }
       made.set(name, value);
     }

@@ -6,7 +6,7 @@
 
 import { element, fromNumpy, type TensorData } from "./elements";
 import { unsupported } from "./errors";
-import { Tensor, type Memory } from "./tensor";
+import { fitting, Tensor, type Memory } from "./tensor";
 
 /** A value of a checkpoint. */
 export type Value =
@@ -128,8 +128,9 @@ export class NumpyArray {
   /** Its elements: a view of numbers, or of bytes where JavaScript has no view for the type. */
   get data(): TensorData {
     const { view: View } = element(this.#known ?? "uint8");
-    const { buffer, offset, bytes } = this.#memory();
-    return new View(buffer, offset, Math.floor(bytes / View.BYTES_PER_ELEMENT));
+    const { buffer, offset, bytes } = fitting(this.#file, this.#memory);
+    const length = Math.floor(bytes / View.BYTES_PER_ELEMENT);
+    return fitting(this.#file, () => new View(buffer, offset, length));
   }
 
   /** The same as a tensor, where torch has the type. */

@@ -16,6 +16,12 @@ pub fn rules() -> String {
     secure_torch::rules_json()
 }
 
+/// Text from anywhere, for a message: what could fool a terminal is escaped.
+#[napi(catch_unwind)]
+pub fn printable(text: String) -> String {
+    secure_torch::text::printable(&text)
+}
+
 /// Runs the command with the arguments behind its own name, and gives its exit code.
 #[napi(catch_unwind)]
 pub fn run(arguments: Vec<String>) -> u8 {

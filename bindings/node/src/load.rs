@@ -6,7 +6,7 @@ use napi::bindgen_prelude::{AsyncTask, Either, Uint8Array};
 use napi_derive::napi;
 use secure_torch::core::checkpoint::{Place, Span, StorageId};
 use secure_torch::core::load::Python2Text;
-use secure_torch::{Checkpoint, LoadOptions};
+use secure_torch::{Checkpoint, Code, LoadOptions};
 
 use crate::failure::Failure;
 use crate::input::{Given, Input};
@@ -114,6 +114,9 @@ impl Loaded {
 /// The widest element of a typed array.
 const WIDEST: u64 = 8;
 
+/// The longest text in V8, in UTF-16 units (`String::kMaxLength` of Node 18 to 24).
+const LONGEST: usize = (1 << 29) - 24;
+
 /// What a path, a folder or bytes hold.
 pub(crate) fn opened(
     given: Given,
@@ -150,6 +153,14 @@ fn loaded(
     let (made, judgement) = opened(given, policy, options)?;
     let told = made.prepare(copy).and_then(|()| tree::tell(&made));
     match told {
+        Ok((tree, _)) if tree.len() > LONGEST => {
+            let name = made.files().first().map_or("", |file| file.name());
+            let name = secure_torch::text::printable(name);
+            let message =
+                format!("`{name}` is too large: it holds more values than JavaScript takes");
+            let judgement = Some(judgement);
+            Err(Failure { judgement, ..Failure::told(Code::TooLarge, message) })
+        }
         Ok((tree, bytes)) => {
             Ok(Loaded { made: Arc::new(made), judgement, tree: Some(tree), bytes, copy })
         }

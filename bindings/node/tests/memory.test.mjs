@@ -83,6 +83,16 @@ test("a file that shrinks under a tensor ends nothing", { skip: linux }, async (
   assert.equal(data[data.length - 1], 0);
 });
 
+test("a tensor that is longer than a buffer can be is an error with a code", async () => {
+  const made = await st.load(hollow("longer.safetensors", 5 * 2 ** 30));
+  try {
+    assert.equal(made.get("weight").data.byteLength, 5 * 2 ** 30);
+  } catch (error) {
+    assert.equal(error.name, "SecureTorchError", String(error));
+    assert.equal(error.code, "input-too-large");
+  }
+});
+
 test("memory outlives the checkpoint as long as a view of it does", { skip: gc }, async () => {
   let data = (await st.load(hollow("kept.safetensors", 1 << 20))).get("weight").data;
   data[3] = 5;

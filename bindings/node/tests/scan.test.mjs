@@ -16,6 +16,13 @@ after(() => rmSync(folder, { recursive: true }));
 const HOSTILE = Buffer.from("cposix\nsystem\n(S'echo hello'\ntR.");
 const HONEST = Buffer.from("\x80\x02}q\x00X\x01\x00\x00\x00aK\x01s.", "latin1");
 
+/** A view of bytes that another thread has now. */
+function transferred() {
+  const view = new Uint8Array(8);
+  structuredClone(view.buffer, { transfer: [view.buffer] });
+  return view;
+}
+
 test("a hostile file is a report", async () => {
   for (const report of [await st.scan(HOSTILE, { name: "m.pkl" }), st.scanSync(HOSTILE, { name: "m.pkl" })]) {
     assert.ok(report instanceof st.Report);
@@ -105,6 +112,15 @@ test("errors have a code, a hint and a path", async () => {
     [() => st.scan(HONEST, { policy: {} }), { code: "usage" }],
     [() => st.scan(HONEST, { polcy: new st.Policy() }), { code: "usage", message: /polcy/ }],
     [() => st.load(HONEST, { encoding: "rot13" }), { code: "usage" }],
+    [() => st.load(HONEST, { sealed: "yes" }), { code: "usage", message: /sealed/ }],
+    [() => st.scan(HONEST, { name: 7 }), { code: "usage", message: /name/ }],
+    [() => st.scan(HONEST, { signal: null }), { code: "usage" }],
+    [() => st.scan(HONEST, null), { code: "usage" }],
+    [() => st.scan(new URL("http://localhost/m.pt")), { code: "usage" }],
+    [() => st.scan(transferred()), { code: "usage" }],
+    [() => st.scan(transferred().buffer), { code: "usage" }],
+    [() => st.scan({ [Symbol.toStringTag]: "ArrayBuffer", length: 4 }), { code: "usage" }],
+    [() => st.convert(HONEST, 7), { code: "usage" }],
     [() => st.load(Buffer.from("\x80\x02}", "latin1")), { code: /./ }],
     [() => st.verify(HONEST), { code: "feature-missing" }],
   ];
@@ -151,7 +167,13 @@ test("a policy lets through what it names", async () => {
   for (const wrong of [{ allow: ["nodots"] }, { limits: { "no.such": 1 } }]) {
     assert.throws(() => new st.Policy(wrong), { code: "policy-invalid" });
   }
-  assert.throws(() => new st.Policy({ limits: { "archive.depth": 1.5 } }), { code: "usage" });
+  // A name that is misspelled would leave the default in force.
+  for (const wrong of [{ maxThreatscore: 0 }, { limits: { "archive.depth": 1.5 } }, { allow: "my.own.Thing" }, { allow: [7] }, null]) {
+    assert.throws(() => new st.Policy(wrong), { name: "SecureTorchError", code: "usage" });
+  }
+  for (const make of ["open", "fromToml", "discover"]) {
+    assert.throws(() => st.Policy[make](7), { name: "SecureTorchError", code: "usage" });
+  }
 
   const file = join(folder, "secure-torch.toml");
   writeFileSync(file, 'max_threat_score = 15\n');

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { freemem } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
@@ -142,4 +143,40 @@ test("keys of an object are its own data, whatever they are called", async () =>
   assert.equal(Object.getPrototypeOf(plain), null);
   assert.deepEqual(Object.keys(plain.__proto__), ["polluted"]);
   assert.equal({}.polluted, undefined);
+});
+
+/** A file of PyTorch before 1.6: a pickle, in which `tensor` makes one of a float32, and its storage. */
+function legacy(pickle) {
+  const text = (word) => `X${String.fromCharCode(word.length)}\0\0\0${word}`;
+  const tensor =
+    `ctorch._utils\n_rebuild_tensor_v2\n((${text("storage")}ctorch\nFloatStorage\n${text("0")}${text("cpu")}K\x01Nt` +
+    "QK\0K\x01\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR";
+  const magic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+  const system = `\x80\x02}(${text("protocol_version")}M\xe9\x03${text("little_endian")}\x88u.`;
+  const whole = `${magic}\x80\x02M\xe9\x03.${system}\x80\x02${pickle(text, tensor)}.\x80\x02](${text("0")}e.`;
+  const storage = Buffer.alloc(12);
+  storage.writeBigInt64LE(1n);
+  storage.writeFloatLE(2.5, 8);
+  return Buffer.concat([Buffer.from(whole, "latin1"), storage]);
+}
+
+test("names from a file are safe to print where an error tells of them", () => {
+  const name = "\u001b[31mred";
+  const twice = legacy((text, tensor) => `}(${text("a")}}${text(name)}${tensor}s${text(`a.${name}`)}${tensor}u`);
+  const made = st.loadSync(twice);
+  assert.throws(() => made.tensors, (error) => error.message.includes("\\u{1b}[31mred") && !error.message.includes("\u001b"));
+  assert.equal(made.root.get(`a.${name}`).data[0], 2.5);
+});
+
+const roomy = freemem() > 4 * 2 ** 30 ? false : "it takes more than a gigabyte";
+
+test("more values than one text of JavaScript's can tell of are an error with a code", { skip: roomy }, () => {
+  // Each character of control is told of in six.
+  const pickle = Buffer.from(`\x80\x02](X0\0\0\0${"\x01".repeat(48)}q\0${"h\0".repeat(1_900_000)}e.`, "latin1");
+  assert.throws(() => st.loadSync(pickle), (error) => {
+    assert.equal(error.name, "SecureTorchError", String(error));
+    assert.equal(error.code, "input-too-large");
+    assert.equal(error.report.verdict, "allow");
+    return true;
+  });
 });

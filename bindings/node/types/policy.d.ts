@@ -15,7 +15,7 @@ export declare class Policy {
     /** The policy in a `secure-torch.toml`, which the caller names and therefore trusts. */
     static open(path: string): Policy;
     /** The policy in a text, whose `paths` count from the folder `base`. */
-    static fromToml(text: string, base?: string): Policy;
+    static fromToml(toml: string, base?: string): Policy;
     /** The policy file that holds for a path, and the policy in it, where there is one. */
     static discover(path: string): {
         path: string;
