@@ -47,6 +47,8 @@ export class Tree {
   readonly #told: Document;
   readonly #objects = new Map<number, Value>();
   readonly #tuples = new Map<number, Value[]>();
+  readonly #bytes = new Map<number, Uint8Array>();
+  readonly #integers = new Map<number, bigint>();
   readonly #buffers = new Map<number, ArrayBuffer>();
   readonly #memories = new Map<number, Memory>();
   #depth = 0;
@@ -110,9 +112,9 @@ export class Tree {
       case "s":
         return this.#told.texts[what] ?? "";
       case "b":
-        return this.#loaded.bytes(what);
+        return this.#copy(what);
       case "i":
-        return integer(this.#loaded.bytes(what));
+        return this.#integer(what);
       case "n":
         return BigInt(what);
       case "f":
@@ -133,9 +135,24 @@ export class Tree {
   }
 
   #deeper<T>(make: () => T): T {
-    if (++this.#depth > DEPTH) throw this.#unsupported(`its values nest deeper than ${DEPTH}`);
-    const made = make();
-    this.#depth--;
+    try {
+      if (++this.#depth > DEPTH) throw this.#unsupported(`its values nest deeper than ${DEPTH}`);
+      return make();
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  /** Bytes, copied once: two bytes of a file can refer to a megabyte again. */
+  #copy(number: number): Uint8Array {
+    const made = this.#bytes.get(number) ?? this.#loaded.bytes(number);
+    this.#bytes.set(number, made);
+    return made;
+  }
+
+  #integer(number: number): bigint {
+    const made = this.#integers.get(number) ?? integer(this.#loaded.bytes(number), this.file);
+    this.#integers.set(number, made);
     return made;
   }
 
@@ -178,7 +195,7 @@ export class Tree {
       case "dict":
         return this.#dict(rest);
       case "bytearray":
-        return this.#loaded.bytes(rest[0] as never);
+        return this.#copy(rest[0] as never);
       case "complex":
         return new Complex(this.#value(rest[0] as never) as number, this.#value(rest[1] as never) as number);
       case "slice":
@@ -206,7 +223,7 @@ export class Tree {
       }
       case "scalar": {
         const [dtype, bytes] = rest as unknown as [Numpy, number];
-        return this.#scalar(dtype[0], this.#loaded.bytes(bytes));
+        return this.#scalar(dtype[0], this.#copy(bytes));
       }
       case "dtype":
         return (rest[0] as unknown as Numpy)[0];
@@ -313,9 +330,14 @@ export class Tree {
   }
 }
 
+/** The longest integer that V8 holds is of 2^30 bits (Node 20). */
+const LONGEST = 2 ** 27 - 1;
+
 /** An integer from its two's complement, little-endian. */
-function integer(bytes: Uint8Array): bigint {
-  let digits = "";
-  for (let at = bytes.length - 1; at >= 0; at--) digits += (bytes[at] as number).toString(16).padStart(2, "0");
-  return digits === "" ? 0n : BigInt.asIntN(bytes.length * 8, BigInt(`0x${digits}`));
+function integer(bytes: Uint8Array, file: string): bigint {
+  if (bytes.length === 0) return 0n;
+  if (bytes.length > LONGEST) throw unsupported(file, "an integer has more than 2^30 bits, which JavaScript does not count");
+  // Text that is put together digit by digit takes V8 thirty bytes for each.
+  const digits = Buffer.from(bytes).reverse().toString("hex");
+  return BigInt.asIntN(bytes.length * 8, BigInt(`0x${digits}`));
 }

@@ -2,10 +2,14 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { freemem } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
 
 import * as st from "secure-torch";
 
@@ -160,12 +164,61 @@ function legacy(pickle) {
   return Buffer.concat([Buffer.from(whole, "latin1"), storage]);
 }
 
+test("what cannot be had leaves the rest as it is", () => {
+  const deep = `${"]".repeat(600)}${"a".repeat(599)}`;
+  const policy = new st.Policy({ limits: { "pickle.container_depth": 1000 } });
+  const name = "m\u001b[31m\u202e.pt";
+  const made = st.loadSync(legacy((text, tensor) => `}(${text("w")}${tensor}${text("deep")}${deep}u`), { policy, name });
+  for (const read of [() => made.root, () => made.toObject()]) {
+    assert.throws(read, (error) => {
+      assert.equal(error.code, "model-unsupported");
+      assert.match(error.message, /nest deeper/);
+      assert.ok(!/[\u001b\u202e]/.test(error.message), "it is safe to print");
+      return true;
+    });
+  }
+  assert.equal(made.get("w").data[0], 2.5);
+});
+
 test("names from a file are safe to print where an error tells of them", () => {
   const name = "\u001b[31mred";
   const twice = legacy((text, tensor) => `}(${text("a")}}${text(name)}${tensor}s${text(`a.${name}`)}${tensor}u`);
   const made = st.loadSync(twice);
   assert.throws(() => made.tensors, (error) => error.message.includes("\\u{1b}[31mred") && !error.message.includes("\u001b"));
   assert.equal(made.root.get(`a.${name}`).data[0], 2.5);
+});
+
+test("what a file refers to again and again is made once", () => {
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(1 << 20);
+  for (const opcode of ["B", "\x8b"]) {
+    const long = [Buffer.from(`\x80\x03](${opcode}`, "latin1"), size, Buffer.alloc(1 << 20, 65)];
+    const pickle = Buffer.concat([...long, Buffer.from(`q\0${"h\0".repeat(2_000)}e.`, "latin1")]);
+    const { root } = st.loadSync(pickle);
+    assert.equal(root.length, 2_001);
+    // Of integers only the memory tells.
+    if (opcode === "B") assert.ok(root.every((bytes) => bytes === root[0] && bytes.length === 1 << 20));
+    else assert.ok(root.every((number) => number === root[0]));
+  }
+});
+
+test("a long integer takes memory in proportion", async () => {
+  const entry = pathToFileURL(createRequire(import.meta.url).resolve("secure-torch")).href;
+  const text = `
+    import { parentPort, workerData } from "node:worker_threads";
+    const { default: st } = await import(workerData.entry);
+    const { root } = st.loadSync(workerData.pickle);
+    parentPort.postMessage([BigInt.asUintN(16, root), root < 0n]);
+  `;
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(4 << 20);
+  const bytes = Buffer.alloc(4 << 20, 0x81);
+  bytes[0] = 7;
+  const pickle = Buffer.concat([Buffer.from("\x80\x02\x8b", "latin1"), size, bytes, Buffer.from(".")]);
+  const options = { workerData: { entry, pickle }, resourceLimits: { maxOldGenerationSizeMb: 64 } };
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(text)}`), options);
+  const [told] = await once(worker, "message");
+  assert.deepEqual(told, [0x8107n, true]);
 });
 
 const roomy = freemem() > 4 * 2 ** 30 ? false : "it takes more than a gigabyte";
