@@ -45,4 +45,4 @@ pub use scan::{scan, scan_ranged};
 pub use secure_torch_core as core;
 pub use secure_torch_core::score::{Level, Verdict};
 pub use source::{Ranged, ReadAt, Source};
-pub use walk::{Progress, scan_path, scan_paths};
+pub use walk::{Progress, scan_opened, scan_path, scan_paths};

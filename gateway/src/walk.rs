@@ -41,13 +41,20 @@ const NEIGHBOURS: usize = 256;
 /// # Errors
 /// Where the file cannot be opened, or changed while it was judged.
 pub fn scan_path(path: &Path, policy: &Policy) -> Result<Report, Error> {
-    let judged = open(path, policy, None)?;
-    if judged.report.format != "unknown" {
-        return Ok(judged.report);
-    }
-    match claimed_beside(path, policy) {
-        Some(claim) => Ok(open(path, policy, Some(&claim))?.report),
-        None => Ok(judged.report),
+    scan_opened(&Source::open(path)?, policy)
+}
+
+/// The same for what is open already, whatever has its path by now: for whoever goes on to use the
+/// bytes that were judged. What came another way than by a path has no neighbours.
+///
+/// # Errors
+/// Where the file changed while it was judged.
+pub fn scan_opened(source: &Source, policy: &Policy) -> Result<Report, Error> {
+    let first = judged(source, policy, None)?;
+    let path = source.path().filter(|_| first.report.format == "unknown");
+    match path.and_then(|path| claimed_beside(path, policy)) {
+        Some(claim) => Ok(judged(source, policy, Some(&claim))?.report),
+        None => Ok(first.report),
     }
 }
 
@@ -96,8 +103,11 @@ struct Judged {
 }
 
 fn open(path: &Path, policy: &Policy, claim: Option<&str>) -> Result<Judged, Error> {
-    let source = Source::open(path)?;
-    let (report, references) = scan_among(&source, policy, claim);
+    judged(&Source::open(path)?, policy, claim)
+}
+
+fn judged(source: &Source, policy: &Policy, claim: Option<&str>) -> Result<Judged, Error> {
+    let (report, references) = scan_among(source, policy, claim);
     let manifest = b"\"weightsManifest\"";
     let index = |reference: &Reference| reference.by == Format::ShardIndex;
     let raw = references.iter().any(index)
@@ -235,6 +245,19 @@ fn files(path: &Path, limits: &limits::File) -> Vec<(PathBuf, Option<Error>)> {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn what_is_open_is_judged_whatever_has_its_path_by_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("m.pkl"), folder.path().join("o.pkl"));
+        fs::write(&path, b"cposix\nsystem\n(S'echo hello'\ntR.").unwrap();
+        fs::write(&other, b"N.").unwrap();
+        let source = Source::open(&path).unwrap();
+        fs::rename(&other, &path).unwrap();
+        let report = scan_opened(&source, &Policy::default()).unwrap();
+        assert!(!report.load_allowed());
+        assert!(scan_path(&path, &Policy::default()).unwrap().load_allowed());
+    }
 
     #[test]
     fn folders_are_walked_and_links_do_not_loop() {

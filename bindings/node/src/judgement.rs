@@ -80,11 +80,8 @@ impl Judgement {
 fn judged(given: Given, policy: &secure_torch::Policy) -> Result<Judgement, Error> {
     let source = Arc::new(given.open()?);
     // A file is also asked for what it refers to, and its neighbours for what it is.
-    let report = match source.path() {
-        Some(path) => secure_torch::scan_path(path, policy)?,
-        None => secure_torch::scan(&source, policy),
-    };
-    source.verify_unchanged().map(|()| Judgement::new(report, policy, &source))
+    let report = secure_torch::scan_opened(&source, policy);
+    report.map(|report| Judgement::new(report, policy, &source))
 }
 
 /// Judges a file.

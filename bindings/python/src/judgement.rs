@@ -77,11 +77,8 @@ pub(crate) fn scan(
     let judged = py.detach(|| {
         let source = Arc::new(source);
         // A file is also asked for what it refers to, and its neighbours for what it is.
-        let report = match source.path() {
-            Some(path) => secure_torch::scan_path(path, policy)?,
-            None => secure_torch::scan(&source, policy),
-        };
-        source.verify_unchanged().map(|()| Judgement::new(report, policy, &source))
+        let report = secure_torch::scan_opened(&source, policy);
+        report.map(|report| Judgement::new(report, policy, &source))
     });
     judged.map_err(|error| raised(py, &error, None))
 }
