@@ -13,6 +13,7 @@
 #include <exception>
 #include <fstream>
 #include <iterator>
+#include <secure_torch.hpp>
 #include <string>
 #include <string_view>
 

@@ -203,7 +203,8 @@ fn outside(
         let mut run = Command::new(program);
         let output = run.arg(&file).env("LD_LIBRARY_PATH", &library).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
-        let blocked = output.status.code() == Some(1) && said.contains("\"verdict\":\"block\"");
+        let blocked =
+            output.status.code() == Some(1) && said.contains("is blocked: the threat score 80 ");
         ensure!(blocked, "`{}` let a hostile file through: {said}", program.display());
     }
     println!(
